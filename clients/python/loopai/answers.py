@@ -1,0 +1,73 @@
+"""What a client hands in and gets back; shared by the blocking and the asyncio client.
+
+Pure. Never: imports grpc.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from loopai.edge.v1 import edge_pb2 as wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One execution. outcome: SUCCESS, ERROR, TIMEOUT, MEMORY or VIOLATION.
+
+    output is None and error says why unless the outcome is SUCCESS. latency_ms: at the edge.
+    """
+
+    execution_id: str
+    outcome: str
+    output: Any
+    output_json: bytes
+    confidence: float | None
+    version: int
+    arm: str
+    latency_ms: float
+    error: str
+
+    @property
+    def is_success(self) -> bool:
+        return self.outcome == "SUCCESS"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A request of a batch that did not run. code: google.rpc.Code; reason: stable word."""
+
+    code: int
+    reason: str
+    message: str
+
+
+def write_request(value: Any, task: str, routing_key: str, timeout_ms: int) -> wire.ExecuteRequest:
+    """Raises ValueError or TypeError when the value is not JSON."""
+    return wire.ExecuteRequest(
+        task=task,
+        input_json=json.dumps(value, ensure_ascii=False, allow_nan=False).encode(),
+        routing_key=routing_key,
+        timeout_ms=timeout_ms,
+    )
+
+
+def read_answer(response: wire.ExecuteResponse) -> Answer:
+    error = response.error
+    return Answer(
+        execution_id=response.execution_id,
+        outcome=wire.Outcome.Name(response.outcome).removeprefix("OUTCOME_"),
+        output=json.loads(response.output_json) if response.output_json else None,
+        output_json=response.output_json,
+        confidence=response.confidence if response.HasField("confidence") else None,
+        version=response.version,
+        arm=response.arm,
+        latency_ms=response.latency_ms,
+        error=f"{error.type}: {error.message}" if error.type else "",
+    )
+
+
+def read_result(result: wire.ExecuteResult) -> Answer | Refusal:
+    if result.WhichOneof("result") == "response":
+        return read_answer(result.response)
+    error = result.error
+    return Refusal(code=error.code, reason=error.reason, message=error.message)
