@@ -1,0 +1,1 @@
+"""The edge daemon: runs programs in the customer's network. Start with docs/architecture.md."""

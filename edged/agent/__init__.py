@@ -1,0 +1,1 @@
+"""The cold path: link, artifact store, telemetry."""

@@ -1,0 +1,147 @@
+"""Keep one stream to the control plane: enrol, connect, and connect again.
+
+Runs in: the agent. Talks to: the control plane over gRPC. Never: stops the edge from serving;
+without a connection everything waits on disk, and the next attempt comes after a jittered delay.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import grpc
+import structlog
+from loopai.control.v1 import link_pb2 as wire
+from loopai.control.v1 import link_pb2_grpc
+
+from edged.agent.identity import Identity, IdentityFile
+from edged.agent.session import Parts, RetryLater, Session
+from edged.agent.store import ArtifactStore
+from edged.decisions.backoff import full_jitter_s
+
+if TYPE_CHECKING:
+    from loopai.control.v1.link_pb2_grpc import ControlPlaneServiceAsyncStub
+
+log = structlog.get_logger()
+ENROLL_TIMEOUT_S = 10.0
+BACKOFF_BASE_S = 0.2
+BACKOFF_CAP_S = 15.0
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """Where home is and what this edge says of itself."""
+
+    address: str
+    is_secure: bool
+    api_key: str
+    name: str
+    tasks: tuple[str, ...]
+    privacy_mode: str
+    log_id: str
+
+
+class Link:
+    """Owns the connection."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        identity_file: IdentityFile,
+        store: ArtifactStore,
+        parts: Parts,
+    ) -> None:
+        self._settings = settings
+        self._identity_file = identity_file
+        self._store = store
+        self._parts = parts
+        self._instance_id = str(uuid4())
+        self._attempt = 0
+
+    async def run(self) -> None:
+        """Connect, and connect again, until cancelled."""
+        while True:
+            reason, delay_s = await self._connect()
+            log.warning("link_down", reason=reason, retry_in_s=round(delay_s, 2))
+            await asyncio.sleep(delay_s)
+
+    async def _connect(self) -> tuple[str, float]:
+        """Hold one session; return why it ended and how long to stay away."""
+        asked_s: float | None = None
+        reason = ""
+        try:
+            await self._session()
+        except* RetryLater as group:
+            first = group.exceptions[0]
+            asked_s = first.delay_s if isinstance(first, RetryLater) else None
+            reason = f"asked to wait: {first}"
+        except* (grpc.aio.AioRpcError, OSError, EOFError, TimeoutError, ValueError) as group:
+            reason = _reason(group.exceptions[0])
+        delay_s = full_jitter_s(self._attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S)
+        self._attempt += 1
+        return reason, asked_s if asked_s is not None else delay_s
+
+    async def _session(self) -> None:
+        async with self._channel() as channel:
+            stub: ControlPlaneServiceAsyncStub = link_pb2_grpc.ControlPlaneServiceStub(channel)
+            identity = self._identity_file.read() or await self._enroll(stub)
+            session = Session(self._parts, identity, self._hello(identity))
+            stream = stub.Connect(session.requests(), metadata=self._credentials())
+            await session.run(stream, self._welcomed)
+
+    def _welcomed(self) -> None:
+        self._attempt = 0
+        log.info("link_up", address=self._settings.address)
+
+    def _channel(self) -> grpc.aio.Channel:
+        address, compression = self._settings.address, grpc.Compression.Gzip
+        if self._settings.is_secure:
+            credentials = grpc.ssl_channel_credentials()
+            return grpc.aio.secure_channel(
+                address, credentials, options=OPTIONS, compression=compression
+            )
+        return grpc.aio.insecure_channel(address, options=OPTIONS, compression=compression)
+
+    def _credentials(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._settings.api_key}"),)
+
+    async def _enroll(self, stub: "ControlPlaneServiceAsyncStub") -> Identity:
+        request = wire.EnrollRequest(
+            name=self._settings.name, edge_version=metadata.version("loopai")
+        )
+        answer = await stub.Enroll(request, metadata=self._credentials(), timeout=ENROLL_TIMEOUT_S)
+        identity = Identity(
+            deployment_id=answer.deployment_id, signing_public_key=answer.signing_public_key
+        )
+        self._identity_file.write(identity)
+        log.info("enrolled", deployment_id=identity.deployment_id)
+        return identity
+
+    def _hello(self, identity: Identity) -> wire.Hello:
+        mode = f"PRIVACY_MODE_{self._settings.privacy_mode.upper()}"
+        return wire.Hello(
+            deployment_id=identity.deployment_id,
+            edge_version=metadata.version("loopai"),
+            held_digests=[version.digest for version in self._store.held()],
+            last_applied_sequence=self._parts.applier.routes.sequence,
+            log_id=self._settings.log_id,
+            instance_id=self._instance_id,
+            tasks=self._settings.tasks,
+            privacy_mode=wire.PrivacyMode.Value(mode),
+        )
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(error.exceptions[0])
+    return str(error) or type(error).__name__

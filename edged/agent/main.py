@@ -1,0 +1,130 @@
+"""The agent's composition root: the cold path's parts and its one long-lived TaskGroup.
+
+Runs in: the agent process, niced, started by the supervisor with one argument, the descriptor of
+its inheritance. Never: touches a caller's request.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from edged import inheritance as inherit
+from edged import logs
+from edged.agent.applier import Applier
+from edged.agent.batches import BatchFolder
+from edged.agent.download import Downloads
+from edged.agent.folder import FolderSource
+from edged.agent.identity import IdentityFile, log_id
+from edged.agent.link import Link, LinkSettings
+from edged.agent.session import Parts
+from edged.agent.states import States
+from edged.agent.store import ArtifactStore
+from edged.agent.telemetry import Batcher
+from edged.datasets.layout import Layout
+from edged.deployment import Deployment
+from edged.inheritance import Inheritance
+
+log = structlog.get_logger()
+NICENESS = 10  # serving comes first
+LAST_SEND_S = 5.0  # for the batches sealed while stopping
+Part = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Agent:
+    """All parts of the cold path, wired to each other."""
+
+    def __init__(self, deployment: Deployment, control_path: Path) -> None:
+        layout = Layout(deployment.storage.data_dir)
+        layout.state.mkdir(parents=True, exist_ok=True)
+        store = ArtifactStore(layout)
+        self._applier = Applier(layout, store, control_path)
+        self._folder = FolderSource(deployment.artifacts.folder, store, self._applier)
+        self._batches = BatchFolder(layout)
+        self._batcher: Batcher | None = None
+        self._counts = deployment.telemetry.enabled
+        self._link: Link | None = None
+        if deployment.cloud.link_address:
+            self._connect(deployment, layout, store)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then send what the log still holds."""
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(part(), name=name) for name, part in self._parts().items()]
+            await stop.wait()
+            await self._finish()
+            for task in running:
+                task.cancel()
+
+    def _parts(self) -> dict[str, Part]:
+        parts: dict[str, Part] = {"folder": self._folder.run}
+        if self._batcher is not None and self._counts:
+            parts["batcher"] = self._batcher.run
+        if self._link is not None:
+            parts["link"] = self._link.run
+        return parts
+
+    async def _finish(self) -> None:
+        if self._batcher is None or not self._counts:
+            return
+        self._batcher.flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SEND_S):
+                await self._batches.wait_empty()
+        log.info("agent_stopped", batches_pending=len(self._batches.pending()))
+
+    def _connect(self, deployment: Deployment, layout: Layout, store: ArtifactStore) -> None:
+        cloud, telemetry = deployment.cloud, deployment.telemetry
+        identifier = log_id(layout)
+        downloads = Downloads(layout)
+        self._batcher = Batcher(
+            layout, self._batches, telemetry, identifier, time.monotonic, time.time
+        )
+        settings = LinkSettings(
+            address=cloud.link_address,
+            is_secure=(cloud.link_url or cloud.api_url).startswith("https:"),
+            api_key=cloud.api_key.get_secret_value() if cloud.api_key else "",
+            name=deployment.runtime.name or socket.gethostname(),
+            tasks=deployment.tasks,
+            privacy_mode=telemetry.privacy_mode,
+            log_id=identifier,
+        )
+        parts = Parts(
+            states=States(store, self._applier, downloads, lambda: datetime.now(UTC)),
+            downloads=downloads,
+            batches=self._batches,
+            batcher=self._batcher,
+            applier=self._applier,
+            clock=time.time,
+        )
+        self._link = Link(settings, IdentityFile(layout), store, parts)
+
+
+async def _main(inheritance: Inheritance) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    agent = Agent(inheritance.deployment, Path(inheritance.control_path))
+    inherit.say_ready(inheritance)
+    await agent.run(stop)
+
+
+def main() -> None:
+    """Run the agent with what the supervisor left in the descriptor named by argv[1]."""
+    inheritance = inherit.receive(int(sys.argv[1]))
+    logs.configure("agent")
+    os.nice(NICENESS)
+    asyncio.run(_main(inheritance))
+
+
+if __name__ == "__main__":
+    main()

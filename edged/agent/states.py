@@ -1,0 +1,148 @@
+"""Accept a signed state from home, fetch what is missing, apply it, report.
+
+Runs in: the agent. Talks to: downloads, store, applier. Never: obeys a state that is unsigned,
+for another edge, expired or older than the last one; the last good state serves for ever.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+from google.protobuf.message import DecodeError
+from loopai.control.v1 import link_pb2 as wire
+
+from edged.agent.applier import Applier, TaskReport
+from edged.agent.download import Downloads
+from edged.agent.identity import Identity
+from edged.agent.store import ArtifactStore, StoredVersion
+from edged.artifacts.manifest import Digest
+from edged.artifacts.signing import ArtifactStatement
+from edged.errors import LoopaiError, SignatureInvalid
+
+log = structlog.get_logger()
+Send = Callable[[wire.ConnectRequest], Awaitable[None]]
+STATES = {"APPLIED": wire.APPLY_STATE_APPLIED, "FAILED": wire.APPLY_STATE_FAILED}
+
+
+class StateRefused(LoopaiError):
+    code = "state_refused"
+    text = "{reason}"
+
+
+class States:
+    """Turns a pushed state into routes. now: wall clock in UTC."""
+
+    def __init__(
+        self,
+        store: ArtifactStore,
+        applier: Applier,
+        downloads: Downloads,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._applier = applier
+        self._downloads = downloads
+        self._now = now
+
+    async def receive(self, pushed: wire.SignedState, identity: Identity, send: Send) -> None:
+        """Handle one push from verification to the final report."""
+        try:
+            state = self._verify(pushed.envelope, identity)
+        except LoopaiError as error:
+            log.warning("state_refused", nonce=pushed.nonce, reason=str(error))
+            refusal = wire.StateReport(nonce=pushed.nonce, refused=str(error))
+            await send(wire.ConnectRequest(state_report=refusal))
+            return
+        applying = [
+            wire.TaskStatus(
+                task=task.task,
+                state=wire.APPLY_STATE_APPLYING,
+                target_version=task.stable.version,
+            )
+            for task in state.tasks
+        ]
+        await send(_report(pushed.nonce, state.sequence, applying))
+        final = await self._apply(state, identity, send)
+        await send(_report(pushed.nonce, state.sequence, final))
+
+    def _verify(self, envelope: bytes, identity: Identity) -> wire.DesiredState:
+        """Return the state. Raises SignatureInvalid or StateRefused."""
+        try:
+            state = wire.DesiredState.FromString(identity.key.open_state(envelope))
+        except DecodeError as error:
+            raise SignatureInvalid(reason="the payload is not a DesiredState") from error
+        if state.deployment_id != identity.deployment_id:
+            raise StateRefused(reason="the state is for another edge")
+        last = self._applier.routes.sequence
+        if state.sequence < last:
+            raise StateRefused(reason=f"sequence {state.sequence} is older than {last}")
+        if (
+            state.HasField("expires_at")
+            and state.expires_at.ToDatetime(self._now().tzinfo) < self._now()
+        ):
+            raise StateRefused(reason="the state has expired; is this machine's clock right?")
+        return state
+
+    async def _apply(
+        self, state: wire.DesiredState, identity: Identity, send: Send
+    ) -> list[wire.TaskStatus]:
+        targets: list[StoredVersion] = []
+        failed: list[wire.TaskStatus] = []
+        for task in state.tasks:
+            try:
+                targets.append(await self._hold(task, identity, send))
+            except (LoopaiError, OSError, TimeoutError) as error:
+                reason = str(error) or type(error).__name__
+                log.warning("artifact_refused", task=task.task, reason=reason)
+                failed.append(self._failed(task, reason))
+                targets += self._kept(task.task)
+        reports = await self._applier.apply("home", targets, state.sequence)
+        unheld = {status.task for status in failed}
+        return [to_wire(report) for report in reports if report.task not in unheld] + failed
+
+    async def _hold(self, task: wire.DesiredTask, identity: Identity, send: Send) -> StoredVersion:
+        """Return the wanted version, fetched first when this edge lacks it."""
+        wanted = task.stable
+        digest = Digest(wanted.digest)
+        statement = ArtifactStatement(task=task.task, version=wanted.version, digest=digest)
+        identity.key.check_artifact(wanted.signature, statement)
+        target = StoredVersion(task=task.task, version=wanted.version, digest=digest)
+        if target in set(self._store.held()):
+            return target
+        data = await self._downloads.fetch(digest, send)
+        stored = self._store.add(data, expected=digest)
+        log.info("artifact_stored", task=task.task, version=wanted.version, bytes=len(data))
+        return stored
+
+    def _kept(self, task: str) -> list[StoredVersion]:
+        """Return what serves now, so that one bad artifact leaves its own task as it is."""
+        route = self._applier.routes.tasks.get(task)
+        if route is None:
+            return []
+        arm = route.arms[0]
+        return [StoredVersion(task=task, version=arm.version, digest=arm.digest)]
+
+    def _failed(self, task: wire.DesiredTask, reason: str) -> wire.TaskStatus:
+        kept = self._kept(task.task)
+        return wire.TaskStatus(
+            task=task.task,
+            state=wire.APPLY_STATE_FAILED,
+            serving_version=kept[0].version if kept else 0,
+            target_version=task.stable.version,
+            reason=reason[:500],
+        )
+
+
+def to_wire(report: TaskReport) -> wire.TaskStatus:
+    return wire.TaskStatus(
+        task=report.task,
+        state=STATES[report.state],
+        serving_version=report.serving_version,
+        target_version=report.target_version,
+        reason=report.reason[:500],
+    )
+
+
+def _report(nonce: str, sequence: int, tasks: list[wire.TaskStatus]) -> wire.ConnectRequest:
+    report = wire.StateReport(nonce=nonce, sequence=sequence, tasks=tasks)
+    return wire.ConnectRequest(state_report=report)

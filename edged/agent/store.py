@@ -1,0 +1,111 @@
+"""The artifacts on this edge's disk: unpacked, immutable, found again by digest.
+
+Runs in: the agent. Talks to: data_dir/artifacts. Never: changes a version that is there.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edged.artifacts.archive import Artifact, digest_of, open_folder, pack, read, unpack
+from edged.artifacts.manifest import Digest
+from edged.datasets.layout import Layout
+from edged.errors import ArtifactInvalid, DigestMismatch
+from edged.files import point_link, sync_folder, sync_tree
+
+DIGEST_FILE = "digest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredVersion:
+    """One version of a task, ready to be served."""
+
+    task: str
+    version: int
+    digest: Digest
+
+
+class ArtifactStore:
+    """Adds, finds and activates versions."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def add(self, data: bytes, *, expected: Digest | None = None) -> StoredVersion:
+        """Unpack a ZIP into its place; adding the same one again changes nothing.
+
+        Raises DigestMismatch, or ArtifactInvalid also when the version exists with another digest.
+        """
+        digest = digest_of(data)
+        if expected is not None and digest != expected:
+            raise DigestMismatch(expected=expected, actual=digest)
+        manifest = read(data).manifest
+        stored = StoredVersion(task=manifest.task, version=manifest.version, digest=digest)
+        folder = self._layout.version(stored.task, stored.version)
+        if self._is_present(stored, folder):
+            return stored
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            unpack(data, temporary)
+            (temporary / DIGEST_FILE).write_text(digest)
+            sync_tree(temporary)
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+        return stored
+
+    def held(self) -> Iterator[StoredVersion]:
+        """Yield every readable version; one that is damaged is left out, and fetched anew."""
+        for folder in sorted(self._layout.artifacts.glob("*/v[0-9]*")):
+            try:
+                yield self._stored(folder)
+            except (ArtifactInvalid, ValueError):
+                continue
+
+    def active(self) -> Iterator[StoredVersion]:
+        """Yield what the `active` links point at."""
+        for link in sorted(self._layout.artifacts.glob("*/active")):
+            try:
+                yield self._stored(link.resolve())
+            except (ArtifactInvalid, ValueError):
+                continue
+
+    def activate(self, task: str, version: int) -> None:
+        """Point the task's `active` link at a version."""
+        link, target = self._layout.active(task), f"v{version}"
+        if not (link.is_symlink() and str(link.readlink()) == target):
+            point_link(link, target)
+
+    def _stored(self, folder: Path) -> StoredVersion:
+        artifact = open_folder(folder)
+        manifest = artifact.manifest
+        if folder != self._layout.version(manifest.task, manifest.version).resolve():
+            raise ArtifactInvalid(reason=f"{folder} holds {manifest.task} v{manifest.version}")
+        return StoredVersion(
+            task=manifest.task, version=manifest.version, digest=_digest(folder, artifact)
+        )
+
+    def _is_present(self, stored: StoredVersion, folder: Path) -> bool:
+        try:
+            present = self._stored(folder.resolve()).digest
+        except ArtifactInvalid:  # absent, or damaged: make room for the good one
+            shutil.rmtree(folder, ignore_errors=True)
+            return False
+        if present != stored.digest:
+            reason = (
+                f"{stored.task} v{stored.version} exists with another digest; use a new version"
+            )
+            raise ArtifactInvalid(reason=reason)
+        return True
+
+
+def _digest(folder: Path, artifact: Artifact) -> Digest:
+    """Return the digest noted at unpacking, or make one for a folder placed by hand."""
+    noted = folder / DIGEST_FILE
+    return Digest(noted.read_text()) if noted.exists() else digest_of(pack(artifact))

@@ -1,0 +1,18 @@
+"""The verbs of `edged`, one file each."""
+
+import typer
+
+from edged.commands.serve import serve
+
+app = typer.Typer(
+    name="edged",
+    help="Runs Loopai programs in your own network.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+
+
+@app.callback()
+def _root() -> None:
+    """Keep `serve` a verb of its own while it is the only one."""

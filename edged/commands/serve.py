@@ -1,0 +1,94 @@
+"""`edged serve`: assemble the settings and supervise.
+
+Runs in: the supervisor. Never: puts a key on a command line.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from edged import logs
+from edged.config import load
+from edged.deployment import Deployment
+from edged.errors import ConfigInvalid
+
+log = structlog.get_logger()
+
+
+def serve(
+    config: Annotated[
+        Path | None, typer.Option(help="deployment.yaml; every key is optional.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where logs, artifacts and state live.")
+    ] = None,
+    artifacts: Annotated[
+        Path | None, typer.Option(help="Serve the artifacts of this folder, and watch it.")
+    ] = None,
+    control_plane: Annotated[
+        str | None, typer.Option(help="The control plane's address, such as http://127.0.0.1:8000.")
+    ] = None,
+    link: Annotated[
+        str | None, typer.Option(help="The link's address, unless it is port 50052 of that host.")
+    ] = None,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File with the API key; or set LOOPAI_API_KEY.")
+    ] = None,
+    grpc: Annotated[str | None, typer.Option(help="gRPC door. [default: 127.0.0.1:50051]")] = None,
+    http: Annotated[str | None, typer.Option(help="HTTP door. [default: 127.0.0.1:8080]")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Serve only this task; may be repeated.")
+    ] = None,
+    default_task: Annotated[
+        str | None, typer.Option(help="The task of requests that name none.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow addresses other than loopback.")
+    ] = False,
+) -> None:
+    """Serve programs over gRPC and HTTP until SIGTERM; a second SIGTERM stops at once.
+
+    Settings come from flags, then LOOPAI_SECTION__KEY variables, then the file, then defaults.
+    """
+    logs.configure("supervisor")
+    flags = {
+        "storage": {"data_dir": data_dir},
+        "artifacts": {"folder": artifacts},
+        "cloud": {"api_url": control_plane, "link_url": link},
+        "listen": {"grpc": grpc, "http": http, "insecure": insecure or None},
+        "runtime": {"default_task": default_task},
+        "tasks": tuple(task) if task else None,
+    }
+    try:
+        deployment = load(config, _given(flags), api_key_file)
+        code = _supervise(deployment)
+    except ConfigInvalid as error:
+        typer.echo(f"edged: {error}", err=True)
+        raise typer.Exit(2) from error
+    raise typer.Exit(code)
+
+
+def _supervise(deployment: Deployment) -> int:
+    from edged.supervisor.main import supervise
+
+    if deployment.without_effect:
+        log.warning("settings_without_effect", sections=deployment.without_effect)
+    if deployment.listen.insecure:
+        log.warning("insecure", grpc=deployment.listen.grpc, http=deployment.listen.http)
+    try:
+        deployment.storage.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigInvalid(source="storage.data_dir", reason=str(error)) from error
+    return supervise(deployment)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the nested mapping without what was not set."""
+    given = {}
+    for key, value in values.items():
+        kept = _given(value) if isinstance(value, dict) else value
+        if kept is not None and kept != {}:
+            given[key] = kept
+    return given

@@ -1,0 +1,139 @@
+"""Assemble the settings from deployment.yaml, the environment and flags; only this file reads them.
+
+Later sources win: defaults, file, `LOOPAI_SECTION__KEY`, flags. `${NAME}` in the file is expanded
+after parsing; an unset name is an error. Relative paths in the file are relative to the file.
+Runs in: `edged` commands. Never: shows a key in an error.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from edged.deployment import Deployment
+from edged.errors import ConfigInvalid
+
+MAX_FILE_BYTES = 1024 * 1024
+REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+PATHS = {("storage", "data_dir"), ("artifacts", "folder")}
+
+
+def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None) -> Deployment:
+    """Assemble the settings.
+
+    flags: nested like the file, only what was given on the command line.
+    Raises ConfigInvalid with one line that names the source and the key.
+    """
+    from_file = _read(file) if file else {}
+
+    class Layered(BaseSettings, Deployment):
+        model_config = SettingsConfigDict(env_prefix="LOOPAI_", env_nested_delimiter="__")
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the library's signature
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            lowest = InitSettingsSource(settings_cls, init_kwargs=from_file)
+            return init_settings, env_settings, lowest
+
+    try:
+        layered = Layered(**_with_short_names(flags, api_key_file))
+        return Deployment.model_validate(layered.model_dump(exclude_unset=True))
+    except (ValidationError, SettingsError) as error:
+        raise ConfigInvalid(source=str(file or "settings"), reason=_first_line(error)) from error
+
+
+def _with_short_names(flags: Mapping[str, Any], api_key_file: Path | None) -> dict[str, Any]:
+    """Add what has a name of its own: LOOPAI_API_KEY, LOOPAI_TASK_ID and --api-key-file."""
+    values = {section: dict(keys) if isinstance(keys, Mapping) else keys
+              for section, keys in flags.items()}  # fmt: skip
+    key = os.environ.get("LOOPAI_API_KEY")
+    if api_key_file is not None:
+        try:
+            key = api_key_file.read_text().strip()
+        except OSError as error:
+            raise ConfigInvalid(source=str(api_key_file), reason=str(error.strerror)) from error
+    if key:
+        values.setdefault("cloud", {})["api_key"] = key
+    task = os.environ.get("LOOPAI_TASK_ID")
+    if task and "tasks" not in values:
+        values["tasks"] = (task,)
+    return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigInvalid(source=str(path), reason=f"larger than {MAX_FILE_BYTES} bytes")
+        document = yaml.load(path.read_text(), _PlainLoader)  # noqa: S506 a SafeLoader
+    except OSError as error:
+        raise ConfigInvalid(source=str(path), reason=str(error.strerror)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigInvalid(source=str(path), reason=" ".join(str(error).split())) from error
+    if not isinstance(document, dict | None):
+        raise ConfigInvalid(source=str(path), reason="must be a mapping of sections")
+    _check_key_is_reference(path, document or {})
+    return cast("dict[str, Any]", _expanded(document or {}, path, base=path.parent.resolve()))
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without anchors: a few aliases of aliases would fill the memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed")
+        return super().compose_node(parent, index)
+
+
+def _check_key_is_reference(path: Path, document: Mapping[str, Any]) -> None:
+    cloud = document.get("cloud")
+    key = cloud.get("api_key") if isinstance(cloud, dict) else None
+    if key is not None and not REFERENCE.fullmatch(str(key)):
+        reason = "cloud.api_key: write ${LOOPAI_API_KEY}, or use --api-key-file; never the key"
+        raise ConfigInvalid(source=str(path), reason=reason)
+
+
+def _expanded(value: Any, path: Path, *, base: Path, at: tuple[str, ...] = ()) -> Any:
+    """Expand ${NAME} in every string, and make the known paths absolute."""
+    if isinstance(value, dict):
+        return {k: _expanded(v, path, base=base, at=(*at, str(k))) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, path, base=base, at=at) for item in value]
+    if not isinstance(value, str):
+        return value
+    text = REFERENCE.sub(lambda match: _environment(match[1], path, at), value)
+    return str(base / text) if at in PATHS else text
+
+
+def _environment(name: str, path: Path, at: tuple[str, ...]) -> str:
+    try:
+        return os.environ[name]
+    except KeyError:
+        reason = f"{'.'.join(at)}: the environment has no {name}"
+        raise ConfigInvalid(source=str(path), reason=reason) from None
+
+
+def _first_line(error: ValidationError | SettingsError) -> str:
+    if isinstance(error, SettingsError):
+        return str(error).splitlines()[0]
+    first = error.errors(include_input=False)[0]
+    place = ".".join(str(step) for step in first["loc"])
+    message = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {message}{more}"

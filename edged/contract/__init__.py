@@ -1,0 +1,1 @@
+"""Pure checks of a task's schemas and examples."""

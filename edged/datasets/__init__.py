@@ -1,0 +1,1 @@
+"""The execution log: records, writer, follower."""

@@ -1,0 +1,46 @@
+"""Where a data_dir keeps what: the paths of the specification, in one place.
+
+Pure. Never: touches the disk.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+LogKind = Literal["executions", "outcomes", "validations"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders below one edge's data_dir."""
+
+    data_dir: Path
+
+    @property
+    def datasets(self) -> Path:
+        return self.data_dir / "datasets"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.data_dir / "artifacts"
+
+    @property
+    def state(self) -> Path:
+        return self.data_dir / "state"
+
+    @property
+    def routes(self) -> Path:
+        return self.state / "routes.json"
+
+    @property
+    def batches(self) -> Path:
+        return self.state / "batches"
+
+    def log(self, task: str, kind: LogKind) -> Path:
+        return self.datasets / task / kind
+
+    def version(self, task: str, version: int) -> Path:
+        return self.artifacts / task / f"v{version}"
+
+    def active(self, task: str) -> Path:
+        return self.artifacts / task / "active"

@@ -1,0 +1,125 @@
+"""The error tree of the edge, by whose fault it is.
+
+LoopaiError
+├── CallerError               the request is wrong; sending it again does not help
+│   ├── InputMalformed        not one JSON value
+│   ├── InputRefused          breaks the task's input schema
+│   ├── TaskUnknown
+│   ├── TaskUnnamed           several tasks, no default
+│   ├── ExecutionIdMalformed
+│   └── RequestMalformed      the envelope around the input
+├── ProgramError              never leaves as an RPC failure: it becomes an outcome
+│   └── OutputRefused         breaks the task's output schema
+└── PlatformError             ours
+    ├── DeadlinePassed        the caller's deadline passed before the program ran
+    ├── LogUnwritable         the execution could not be logged, so it is not answered
+    ├── Draining              this process is stopping
+    ├── ArtifactInvalid       an archive or an unpacked artifact that does not hold together
+    ├── DigestMismatch
+    ├── SignatureInvalid
+    ├── PoolError             see edged.pool.errors
+    └── ConfigInvalid
+
+Runs in: every process. Never: knows a gRPC or HTTP status; the doors translate.
+"""
+
+from typing import ClassVar
+
+
+class LoopaiError(Exception):
+    """Carries facts; its text and its hint live in the class.
+
+    Raises KeyError when a fact named in `text` is missing.
+    """
+
+    code: ClassVar[str]
+    text: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(self.text.format_map(facts))
+
+
+class CallerError(LoopaiError):
+    """The request is wrong."""
+
+
+class ProgramError(LoopaiError):
+    """The program is wrong."""
+
+
+class PlatformError(LoopaiError):
+    """We are wrong, or out of something."""
+
+
+class InputMalformed(CallerError):
+    code = "input_malformed"
+    text = "the input is not valid JSON: {reason}"
+
+
+class InputRefused(CallerError):
+    code = "input_schema"
+    text = "the input breaks the schema of task '{task}' at {field}: {reason}"
+
+
+class TaskUnknown(CallerError):
+    code = "task_unknown"
+    text = "there is no task '{task}' here; this edge serves: {known}"
+
+
+class TaskUnnamed(CallerError):
+    code = "task_unnamed"
+    text = "name a task; this edge serves: {known}, and no default_task is configured"
+
+
+class ExecutionIdMalformed(CallerError):
+    code = "execution_id_malformed"
+    text = "execution_id must be the UUID of an earlier answer"
+
+
+class RequestMalformed(CallerError):
+    code = "request_malformed"
+    text = "{reason}"
+
+
+class OutputRefused(ProgramError):
+    code = "output_schema"
+    text = "the output breaks the schema at {field}: {reason}"
+
+
+class DeadlinePassed(PlatformError):
+    code = "deadline_passed"
+    text = "the caller's deadline passed before the program could run"
+
+
+class LogUnwritable(PlatformError):
+    code = "log_unwritable"
+    text = "the execution could not be logged: {reason}; free space or fix permissions at {path}"
+    retryable = True
+
+
+class Draining(PlatformError):
+    code = "draining"
+    text = "this edge is stopping; try again"
+    retryable = True
+
+
+class ArtifactInvalid(PlatformError):
+    code = "artifact_invalid"
+    text = "the artifact is not valid: {reason}"
+
+
+class DigestMismatch(PlatformError):
+    code = "digest_mismatch"
+    text = "the artifact's digest is {actual}, not {expected}"
+
+
+class SignatureInvalid(PlatformError):
+    code = "signature_invalid"
+    text = "the signature does not hold: {reason}"
+
+
+class ConfigInvalid(PlatformError):
+    code = "config_invalid"
+    text = "{source}: {reason}"

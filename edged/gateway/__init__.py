@@ -1,0 +1,1 @@
+"""The hot path: doors, routing, dispatch, log, reply."""

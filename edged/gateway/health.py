@@ -1,0 +1,82 @@
+"""What this gateway can do right now, for grpc.health.v1, /readyz and the supervisor.
+
+Runs in: the gateway. Never: says SERVING while an answer could not be logged.
+"""
+
+import asyncio
+
+from grpc_health.v1 import health, health_pb2
+
+from edged.datasets.writer import LogWriter
+from edged.errors import LogUnwritable
+from edged.gateway.catalog import Catalog
+
+CHECK_INTERVAL_S = 1.0
+OVERALL = ""
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+
+
+class Health:
+    """Publishes the overall status and one a task (`loopai.task.<name>`)."""
+
+    def __init__(
+        self, catalog: Catalog, log: LogWriter, servicer: health.aio.HealthServicer
+    ) -> None:
+        self._catalog = catalog
+        self._log = log
+        self._servicer = servicer
+        self._published: dict[str, int] = {}
+        self._log_problem = ""
+        self.is_draining = False
+
+    async def run(self) -> None:
+        """Look at the log's folder once a second and publish what changed."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(CHECK_INTERVAL_S)
+
+    async def refresh(self) -> None:
+        self._log_problem = self._probe_log()
+        wanted = {f"loopai.task.{name}": self._status() for name in self._catalog.tasks}
+        gone = self._published.keys() - wanted.keys() - {OVERALL}
+        await self._publish({**dict.fromkeys(gone, UNKNOWN), **wanted, OVERALL: self._status()})
+
+    async def drain(self) -> None:
+        self.is_draining = True
+        await self.refresh()
+
+    def report(self) -> dict[str, object]:
+        """Return what /readyz shows."""
+        catalog = self._catalog
+        problems = dict(catalog.problems)
+        if self._log_problem:
+            problems["log"] = self._log_problem
+        if not catalog.tasks:
+            problems["tasks"] = "no task is served yet"
+        return {
+            "ready": bool(catalog.tasks) and self._status() == SERVING,
+            "draining": self.is_draining,
+            "tasks": {
+                name: {"version": task.route.arms[0].version}
+                for name, task in catalog.tasks.items()
+            },
+            "problems": problems,
+        }
+
+    def _status(self) -> int:
+        return NOT_SERVING if self.is_draining or self._log_problem else SERVING
+
+    def _probe_log(self) -> str:
+        try:
+            self._log.check()
+        except LogUnwritable as error:
+            return str(error)
+        return ""
+
+    async def _publish(self, wanted: dict[str, int]) -> None:
+        for service, status in wanted.items():
+            if self._published.get(service) != status:
+                await self._servicer.set(service, status)
+                self._published[service] = status

@@ -1,0 +1,139 @@
+"""The gateway's composition root: builds the parts, serves, drains.
+
+Runs in: the gateway process, started by the supervisor with one argument, the descriptor of its
+inheritance. Never: forks; the pool's zygote does.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+import uvloop
+from grpc_health.v1 import health
+from loopai.edge.v1 import edge_pb2, edge_pb2_grpc
+
+from edged import inheritance as inherit
+from edged import logs
+from edged.datasets.layout import Layout
+from edged.datasets.writer import LogWriter
+from edged.deployment import Deployment
+from edged.gateway.catalog import Catalog
+from edged.gateway.control import Control
+from edged.gateway.counters import Counters, Exporter
+from edged.gateway.executor import Executor
+from edged.gateway.health import Health
+from edged.gateway.http import HttpDoor
+from edged.gateway.outcomes import OutcomeLog
+from edged.gateway.service import EdgeService
+from edged.inheritance import Inheritance
+from edged.pool.pool import Pool
+from edged.rpc import grpcio
+
+SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
+
+
+class Gateway:
+    """All parts of the hot path, wired to each other."""
+
+    def __init__(self, inheritance: Inheritance, deployment: Deployment) -> None:
+        self._inheritance = inheritance
+        self._drain_timeout_s = deployment.runtime.drain_timeout_s
+        layout = Layout(deployment.storage.data_dir)
+        self.pool = Pool(deployment.pool)
+        self._catalog = Catalog(layout, self.pool, deployment.runtime.default_task)
+        self._log = LogWriter(layout, "executions", time.time)
+        outcomes = LogWriter(layout, "outcomes", time.time)
+        checks = health.aio.HealthServicer()
+        self.health = Health(self._catalog, self._log, checks)
+        counters = Counters()
+        self._executor = Executor(
+            self._catalog, self.pool, self._log, counters, time.time, asyncio.get_running_loop()
+        )
+        service = EdgeService(
+            self._executor, OutcomeLog(self._catalog, outcomes, time.time), counters
+        )
+        self._rpc = grpcio.build(
+            inheritance.grpc_address,
+            lambda server: edge_pb2_grpc.add_EdgeServiceServicer_to_server(service, server),
+            (SERVICE,),
+            checks,
+        )
+        door = HttpDoor(self._executor, self.health, counters, Exporter(counters, self.pool))
+        self._http = _http_server(door)
+        self.control = Control(layout, self._catalog, self.health, _socket(inheritance, "control"))
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain."""
+        async with asyncio.TaskGroup() as tasks:
+            parts = [
+                tasks.create_task(part(), name=name)
+                for name, part in (("pool", self.pool.run), ("health", self.health.run))
+            ]
+            await self.pool.wait_ready()
+            await self.control.apply()
+            parts.append(tasks.create_task(self.control.run(), name="control"))
+            http = tasks.create_task(
+                self._http.serve(sockets=[_socket(self._inheritance, "http")]), name="http"
+            )
+            await self._rpc.start()
+            inherit.say_ready(self._inheritance)
+            await stop.wait()
+            await self._drain(http)
+            for part in parts:
+                part.cancel()
+        self._log.close()
+
+    async def _drain(self, http: "asyncio.Task[None]") -> None:
+        """Say NOT_SERVING, finish what runs, close the doors."""
+        await self.health.drain()
+        self._http.should_exit = True
+        await self._rpc.stop(self._drain_timeout_s)
+        await http
+
+
+def _http_server(door: HttpDoor) -> uvicorn.Server:
+    config = uvicorn.Config(
+        door,
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    return _HttpServer(config)
+
+
+class _HttpServer(uvicorn.Server):
+    """Leaves the signals to the composition root."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _socket(inheritance: Inheritance, name: str) -> socket.socket:
+    return socket.socket(fileno=inheritance.descriptors[name])
+
+
+async def _main(inheritance: Inheritance) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor's
+    await Gateway(inheritance, inheritance.deployment).serve(stop)
+
+
+def main() -> None:
+    """Run the gateway with what the supervisor left in the descriptor named by argv[1]."""
+    inheritance = inherit.receive(int(sys.argv[1]))
+    logs.configure("gateway")
+    uvloop.run(_main(inheritance))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The gRPC door: protobuf in, use case, protobuf out.
+
+Runs in: the gateway. Never: lets a program's failure leave as an RPC error.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any, NoReturn
+from uuid import UUID
+
+import grpc
+import orjson
+from loopai.edge.v1 import edge_pb2 as wire
+from loopai.edge.v1 import edge_pb2_grpc
+
+from edged.datasets.records import Execution
+from edged.errors import ExecutionIdMalformed, InputMalformed, LoopaiError, RequestMalformed
+from edged.gateway.counters import Counters
+from edged.gateway.executor import Executor, Request
+from edged.gateway.outcomes import OutcomeLog
+from edged.rpc.status import details_of, status_of
+
+MAX_BATCH = 1_000  # executions in one request: a tenth of a second of one worker
+STREAM_WINDOW = 256  # calls of one stream in flight; the stream is not read on above it
+
+OUTCOMES = {
+    "success": wire.OUTCOME_SUCCESS,
+    "error": wire.OUTCOME_ERROR,
+    "timeout": wire.OUTCOME_TIMEOUT,
+    "memory": wire.OUTCOME_MEMORY,
+    "violation": wire.OUTCOME_VIOLATION,
+}
+Result = Execution | LoopaiError
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
+    """Implements loopai.edge.v1.EdgeService on grpc.aio."""
+
+    def __init__(self, executor: Executor, outcomes: OutcomeLog, counters: Counters) -> None:
+        self._executor = executor
+        self._outcomes = outcomes
+        self._counters = counters
+
+    async def Execute(self, request: wire.ExecuteRequest, context: Context) -> wire.ExecuteResponse:
+        done = self._start(request, _deadline_s(context))
+        result = await done
+        if isinstance(result, LoopaiError):
+            await _abort(context, result)
+        return to_wire(result)
+
+    async def ExecuteBatch(
+        self, request: wire.ExecuteBatchRequest, context: Context
+    ) -> wire.ExecuteBatchResponse:
+        if len(request.requests) > MAX_BATCH:
+            reason = f"a batch holds at most {MAX_BATCH} requests, not {len(request.requests)}"
+            await _abort(context, RequestMalformed(reason=reason))
+        deadline_s = _deadline_s(context)
+        started = [self._start(item, deadline_s) for item in request.requests]
+        results = [_result(await done) for done in started]
+        return wire.ExecuteBatchResponse(results=results)
+
+    async def ExecuteStream(  # type: ignore[override]  # grpc.aio also takes context.write
+        self, request_iterator: AsyncIterator[wire.ExecuteStreamRequest], context: Context
+    ) -> None:
+        deadline_s = _deadline_s(context)
+        window = asyncio.Semaphore(STREAM_WINDOW)
+        # Never full: an entry holds one place of the window until it is written.
+        finished: asyncio.Queue[tuple[int, Result] | None] = asyncio.Queue()
+
+        async def read() -> None:
+            async for item in request_iterator:
+                await window.acquire()  # above the window, HTTP/2 flow control holds the client
+                done = self._start(item.request, deadline_s)
+                done.add_done_callback(partial(_put, finished, item.tag))
+            for _ in range(STREAM_WINDOW):  # all of the window back: nothing is in flight
+                await window.acquire()
+            finished.put_nowait(None)
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read())
+            while (entry := await finished.get()) is not None:
+                tag, result = entry
+                await context.write(wire.ExecuteStreamResponse(tag=tag, result=_result(result)))
+                window.release()
+
+    async def ReportOutcome(
+        self, request: wire.ReportOutcomeRequest, context: Context
+    ) -> wire.ReportOutcomeResponse:
+        try:
+            UUID(request.execution_id)
+            truth = orjson.loads(request.truth_json)
+            self._outcomes.append(request.task, request.execution_id, truth)
+        except orjson.JSONDecodeError as error:
+            await _abort(context, InputMalformed(reason=f"truth_json: {error}"))
+        except ValueError:
+            await _abort(context, ExecutionIdMalformed())
+        except LoopaiError as error:
+            await _abort(context, error)
+        return wire.ReportOutcomeResponse()
+
+    async def ListTasks(
+        self, request: wire.ListTasksRequest, context: Context
+    ) -> wire.ListTasksResponse:
+        tasks = [
+            wire.Task(
+                name=task.name,
+                description=task.manifest.description,
+                arms=[
+                    wire.Arm(name=a.name, version=a.version, digest=a.digest, weight=a.weight)
+                    for a in task.route.arms
+                ],
+                input_schema_json=orjson.dumps(task.manifest.input_schema),
+                output_schema_json=orjson.dumps(task.manifest.output_schema),
+            )
+            for task in self._executor.tasks()
+        ]
+        return wire.ListTasksResponse(tasks=tasks)
+
+    def _start(
+        self, request: wire.ExecuteRequest, deadline_s: float | None
+    ) -> asyncio.Future[Result]:
+        """Start one execution; a refusal is a result too, so that a batch goes on."""
+        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def reply(result: Result) -> None:
+            if not done.cancelled():  # the caller hung up; the execution stays in the log
+                done.set_result(result)
+
+        try:
+            self._executor.execute(
+                Request(
+                    task=request.task,
+                    input_json=request.input_json,
+                    routing_key=request.routing_key,
+                    timeout_ms=request.timeout_ms,
+                    deadline_s=deadline_s,
+                ),
+                reply,
+            )
+        except LoopaiError as error:
+            self._counters.count_refusal(error.code)
+            reply(error)
+        return done
+
+
+def _put(
+    finished: asyncio.Queue[tuple[int, Result] | None], tag: int, done: asyncio.Future[Result]
+) -> None:
+    finished.put_nowait((tag, done.result()))
+
+
+def to_wire(execution: Execution) -> wire.ExecuteResponse:
+    """Return the response that tells an execution."""
+    response = wire.ExecuteResponse(
+        execution_id=execution.execution_id,
+        outcome=OUTCOMES[execution.status],
+        version=execution.version,
+        arm=execution.arm,
+        latency_ms=execution.latency_ms,
+        confidence=execution.confidence,
+    )
+    if execution.status == "success":
+        response.output_json = execution.output_json
+        return response
+    response.error.type = execution.error_type
+    response.error.message = execution.error_message
+    if execution.status == "timeout":
+        response.timeout_cause = (
+            wire.TIMEOUT_CAUSE_CALLER if execution.is_cut_by_caller else wire.TIMEOUT_CAUSE_PROGRAM
+        )
+    return response
+
+
+def _result(result: Result) -> wire.ExecuteResult:
+    if isinstance(result, Execution):
+        return wire.ExecuteResult(response=to_wire(result))
+    code: int = status_of(result).value[0]
+    error = wire.RequestError(code=code, reason=result.code, message=str(result))
+    return wire.ExecuteResult(error=error)
+
+
+def _deadline_s(context: Context) -> float | None:
+    remaining_s = context.time_remaining()
+    return None if remaining_s is None else asyncio.get_running_loop().time() + remaining_s
+
+
+async def _abort(context: Context, error: LoopaiError) -> NoReturn:
+    trailers = (("grpc-status-details-bin", details_of(error)),)
+    await context.abort(status_of(error), str(error), trailers)
+    raise AssertionError("abort does not return")

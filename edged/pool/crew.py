@@ -1,0 +1,275 @@
+"""All workers of a pool: which are blank, which are wanted, which serve whom.
+
+Runs in: the process that owns the pool. Talks to: the zygote and the workers. Never: queues a call.
+
+A blank worker is locked and has no program. One is kept spare, so that a version which lost its
+worker waits only for its program to load.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from edged.pool.errors import IsolationTooWeak, PoolStopped
+from edged.pool.report import JailReport
+from edged.pool.settings import PoolSettings
+from edged.pool.verdicts import Cause, cause_of, refusal_of
+from edged.pool.version import Version
+from edged.pool.worker import Worker
+from edged.pool.zygote import Zygote
+from edged.sandbox.control import Setup
+from edged.sandbox.frames import FrameMalformed
+from edged.sandbox.page import Running, SharedPage
+from edged.sandbox.refusals import ProgramRefused, Refusal
+
+_TICK_S: Final = 1.0
+_START_AGAIN_S: Final = 0.2  # after a worker that died before it was ready
+_POOL_ONLY: Final = frozenset({"clean_zygote"})  # barriers that a worker cannot probe
+
+log = structlog.get_logger(__name__)
+
+
+class Crew:
+    """Invariant: a worker is starting, spare, or lent to one version; lent ones may be loading."""
+
+    def __init__(
+        self,
+        settings: PoolSettings,
+        versions: Callable[[], Iterable[Version]],
+        on_first_ready: Callable[[], None],
+    ) -> None:
+        """versions: those that may be asked to give a worker back."""
+        self.report: JailReport | None = None
+        self.kills = 0
+        self.respawns = 0
+        self._settings = settings
+        self._versions = versions
+        self._on_first_ready = on_first_ready
+        self._loop = asyncio.get_running_loop()
+        self._zygote: Zygote | None = None
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._is_ready = False  # one worker has locked itself well enough
+        self._hello = b""
+        self._next_id = 0
+        self._workers: dict[int, Worker] = {}
+        self._starting: set[int] = set()
+        self._spares: list[Worker] = []
+        self._loading: set[int] = set()
+        self._lent: dict[int, Version] = {}
+        self._wanted: deque[Version] = deque()  # at most max_workers
+
+    @property
+    def worker_count(self) -> int:
+        return len(self._workers)
+
+    @property
+    def spare_count(self) -> int:
+        return len(self._spares)
+
+    def worker_pids(self, key: str) -> list[int]:
+        return [
+            self._workers[held].pid for held, version in self._lent.items() if version.key == key
+        ]
+
+    # Life
+
+    async def live(self) -> str:
+        """Start a zygote and stay until it dies; return its last words.
+
+        Raises IsolationTooWeak or PoolStopped. Every worker dies with it.
+        """
+        settings = self._settings
+        setup = Setup(
+            parent_pid=os.getpid(),
+            memory_bytes=settings.memory_limit_mb << 20,
+            require=tuple(name for name in settings.require if name not in _POOL_ONLY),
+        )
+        self._zygote = Zygote(setup, self)
+        self._hello = b""
+        self._ended = self._loop.create_future()
+        try:
+            self._zygote.start()
+            await self._watch()
+        finally:
+            zygote, self._zygote = self._zygote, None
+            last_words = zygote.stop()
+            self._abandon()
+        return last_words
+
+    async def _watch(self) -> None:
+        started_s = self._loop.time()
+        while not self._ended.done():
+            await asyncio.wait([self._ended], timeout=_TICK_S)
+            self._shrink()
+            if (
+                not self._is_ready
+                and self._loop.time() - started_s > self._settings.start_timeout_s
+            ):
+                raise PoolStopped(reason="no worker could be started in time")
+        self._ended.result()
+
+    def _shrink(self) -> None:
+        """Take workers back from versions that have been quiet."""
+        quiet_since_ns = time.monotonic_ns() - int(self._settings.shrink_after_s * 1e9)
+        for version in self._versions():
+            if len(version.workers) > 1 and version.last_used_ns < quiet_since_ns:
+                version.release_idle()
+
+    def _abandon(self) -> None:
+        """Settle what every worker held: all of them died with their zygote."""
+        for worker in list(self._workers.values()):
+            worker.kill(Cause.LOST)
+
+    # Lending
+
+    def want(self, version: Version) -> bool:
+        lent = len(self._lent) + len(self._wanted)
+        if lent >= self._settings.max_workers and not self._make_room(version):
+            return False
+        if self._spares:
+            self._lend(self._spares.pop(), version)
+        else:
+            self._wanted.append(version)
+        self._refill()
+        return True
+
+    def forget(self, version: Version) -> None:
+        """Drop what was wanted for it."""
+        self._wanted = deque(wanting for wanting in self._wanted if wanting is not version)
+
+    def _lend(self, worker: Worker, version: Version) -> None:
+        self._lent[worker.id] = version
+        self._loading.add(worker.id)
+        worker.load(version.key, version.order())
+
+    def _make_room(self, asking: Version) -> bool:
+        """Release the idle worker that was idle longest. It is gone a moment later."""
+        others = [version for version in self._versions() if version is not asking]
+        others.sort(key=lambda version: version.last_used_ns)
+        return any(version.release_idle() for version in others)
+
+    def _refill(self) -> None:
+        if self._zygote is None or not self._hello:
+            return
+        missing = len(self._wanted) + self._settings.spare_workers
+        missing = max(missing, 0 if self._is_ready else 1)
+        for _ in range(missing - len(self._spares) - len(self._starting)):
+            self._spawn(self._zygote)
+
+    def _spawn(self, zygote: Zygote) -> None:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+        page, page_fd = SharedPage.create()
+        self._next_id += 1
+        grace_ns = int(self._settings.kill_grace_ms * 1e6)
+        self._workers[self._next_id] = Worker(self._next_id, ours, page, self, grace_ns=grace_ns)
+        self._starting.add(self._next_id)
+        with theirs:
+            zygote.spawn(self._next_id, theirs, page_fd)
+        os.close(page_fd)
+
+    # What the zygote says
+
+    def on_hello(self, text: bytes) -> None:
+        self._hello = text
+        self._refill()
+
+    def on_spawned(self, worker_id: int, pid: int, pidfd: int) -> None:
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.born(pid, pidfd)
+            return
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
+
+    def on_exited(self, worker_id: int, status: int) -> None:
+        worker = self._workers.get(worker_id)
+        if worker is not None:
+            worker.died(cause_of(status))
+
+    def on_zygote_lost(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    # What the workers say
+
+    def on_ready(self, worker: Worker, report: bytes) -> None:
+        self._starting.discard(worker.id)
+        self.report = JailReport.of(self._hello, report)
+        missing = self.report.missing(self._settings.require)
+        if missing:
+            if not self._ended.done():
+                self._ended.set_exception(IsolationTooWeak(missing=", ".join(missing)))
+            return
+        if not self._is_ready:
+            self._is_ready = True
+            self._on_first_ready()
+        if self._wanted:
+            self._lend(worker, self._wanted.popleft())
+        else:
+            self._spares.append(worker)
+
+    def on_loaded(self, worker: Worker) -> None:
+        self._loading.discard(worker.id)
+        self._lent[worker.id].join(worker)
+
+    def on_refused(self, worker: Worker, refusals: bytes) -> None:
+        refused = _refused(refusals)
+        self._loading.discard(worker.id)
+        self._lent.pop(worker.id).could_not_load(refused)
+        worker.leave()
+
+    def on_answers(self, worker: Worker, run_ns: Sequence[int]) -> None:
+        self._lent[worker.id].answered(worker, run_ns)
+
+    def on_gone(self, worker: Worker, cause: Cause, running: Running) -> None:
+        del self._workers[worker.id]
+        if worker in self._spares:
+            self._spares.remove(worker)
+        if cause is not Cause.LEFT:
+            self.respawns += 1
+            log.info("worker_gone", worker=worker.id, key=worker.key, cause=cause.value)
+        self.kills += cause is Cause.DEADLINE
+        version = self._lent.pop(worker.id, None)
+        if worker.id in self._starting:
+            self._starting.discard(worker.id)
+            self._loop.call_later(_START_AGAIN_S, self._refill)
+            return
+        if version is not None and worker.id in self._loading:
+            self._loading.discard(worker.id)
+            self._load_ended(version, cause)
+        elif version is not None:
+            version.lost(worker, cause, running)
+        self._refill()
+
+    def _load_ended(self, version: Version, cause: Cause) -> None:
+        refusal = refusal_of(cause)
+        if refusal is None:
+            self._wanted.append(version)  # nobody's fault: try again
+        else:
+            version.could_not_load(ProgramRefused((refusal,)))
+
+
+def _refused(text: bytes) -> ProgramRefused:
+    """Raise FrameMalformed when this is not what a worker says."""
+    try:
+        return ProgramRefused(tuple(_refusal(fields) for fields in json.loads(text)))
+    except (ValueError, LookupError, TypeError) as error:
+        raise FrameMalformed from error
+
+
+def _refusal(fields: dict[str, Any]) -> Refusal:
+    return Refusal(
+        line=int(fields["line"]),
+        column=int(fields["column"]),
+        what=str(fields["what"]),
+        instead=str(fields["instead"]),
+    )

@@ -1,0 +1,50 @@
+"""What a pool can refuse, and why.
+
+PoolError
+├── PoolFull          as many calls wait as may; try again
+├── UnknownProgram    never loaded here, or unloaded
+├── LoadFailed        the platform could not give the program a worker; the program is not to blame
+├── IsolationTooWeak  this machine lacks a barrier that is required
+└── PoolStopped       not running, or stopping
+
+A program that is to blame for not loading raises `edged.sandbox.policy.ProgramRefused` instead.
+
+Runs in: the process that owns the pool.
+"""
+
+from edged.errors import PlatformError
+
+
+class PoolError(PlatformError):
+    """The pool cannot do its part."""
+
+
+class PoolFull(PoolError):
+    code = "pool_full"
+    text = "{queued} calls of this program wait already"
+    retryable = True
+
+
+class UnknownProgram(PoolError):
+    code = "program_unknown"
+    text = "program {key} is not loaded here"
+
+
+class LoadFailed(PoolError):
+    code = "load_failed"
+    text = "program {key} could not be loaded: {reason}"
+    retryable = True
+
+
+class IsolationTooWeak(PoolError):
+    code = "isolation_too_weak"
+    text = (
+        "this machine does not provide {missing}, which isolation.require names; "
+        "run where it is available, or require less and accept the risk"
+    )
+
+
+class PoolStopped(PoolError):
+    code = "pool_stopped"
+    text = "the pool is not running: {reason}"
+    retryable = True

@@ -1,0 +1,267 @@
+"""Keep the workers of each program version alive and hand them calls.
+
+Runs in: the gateway, the agent, the control plane's jobs. Talks to: the zygote and the workers.
+Never: forks, or interprets a result.
+
+    async with Pool(PoolSettings()) as pool:
+        await pool.load(digest, ProgramSource(source=text))
+        result = await pool.call(digest, b'{"text": "hello"}')
+
+`submit` is the hot path: no task, no await, one callback. Program text, inputs and outputs pass
+through here as bytes only. An output comes from a process that may have been taken over: whoever
+uses it parses and checks it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from edged.pool.crew import Crew
+from edged.pool.errors import (
+    IsolationTooWeak,
+    LoadFailed,
+    PoolError,
+    PoolFull,
+    PoolStopped,
+    UnknownProgram,
+)
+from edged.pool.report import JailReport
+from edged.pool.settings import PoolSettings
+from edged.pool.values import Call, PoolStats, ProgramSource, Result, VersionStats
+from edged.pool.version import Version
+from edged.sandbox.frames import Outcome
+from edged.sandbox.refusals import ProgramRefused
+
+__all__ = [
+    "IsolationTooWeak",
+    "LoadFailed",
+    "Outcome",
+    "Pool",
+    "PoolError",
+    "PoolFull",
+    "PoolStats",
+    "PoolStopped",
+    "ProgramSource",
+    "Result",
+    "UnknownProgram",
+    "VersionStats",
+]
+
+_QUICK_DEATH_S: Final = 1.0
+_MOST_BACKOFF_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Pool:
+    """Program versions by key, and the jailed workers that serve them."""
+
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._time_limit_ns = int(settings.time_limit_ms * 1e6)
+        self._versions: dict[str, Version] = {}
+        self._crew: Crew | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._started = asyncio.Event()  # ready, or failed
+        self._failure: Exception | None = None
+        self._zygote_restarts = 0
+
+    async def __aenter__(self) -> Self:
+        self._group = asyncio.TaskGroup()
+        await self._group.__aenter__()
+        self._running = self._group.create_task(self.run(), name="pool")
+        try:
+            await self.wait_ready()
+        except Exception as error:
+            with contextlib.suppress(BaseExceptionGroup):  # holds the same error
+                await self._close(type(error), error, error.__traceback__)
+            raise error from None
+        except BaseException as error:
+            await self._close(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._close(kind, error, trace)
+
+    async def _close(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._group is None or self._running is None:
+            return
+        self._running.cancel()
+        await self._group.__aexit__(kind, error, trace)
+
+    async def run(self) -> None:
+        """Keep a zygote and the workers alive until cancelled; then kill them.
+
+        Raises IsolationTooWeak when this machine lacks a barrier that the settings require.
+        """
+        self._crew = Crew(self._settings, self._versions.values, self._started.set)
+        try:
+            await self._keep_zygote(self._crew)
+        except Exception as error:
+            self._failure = error
+            raise
+        finally:
+            self._stop()
+
+    async def wait_ready(self) -> None:
+        """Wait until a worker has locked itself. Raises what ended the pool, if that came first."""
+        await self._started.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    @property
+    def jail_report(self) -> JailReport | None:
+        """What the last worker to lock itself achieved; None before the first."""
+        return None if self._crew is None else self._crew.report
+
+    async def load(self, key: str, program: ProgramSource) -> None:
+        """Return when a worker serves this program. Loading again what is loaded does nothing.
+
+        key: names the program's text, whole: an artifact's digest. Raises ProgramRefused with every
+        refusal, LoadFailed or IsolationTooWeak.
+        """
+        await self.wait_ready()
+        version = self._versions.get(key) or self._begin(key, program)
+        most_s = self._settings.load_time_limit_ms / 1e3 + self._settings.start_timeout_s
+        try:
+            async with asyncio.timeout(most_s):
+                await asyncio.shield(version.loaded)
+        except TimeoutError:
+            self._drop(version)
+            raise LoadFailed(key=key, reason="no worker could be had in time") from None
+        except (ProgramRefused, PoolError):
+            self._drop(version)
+            raise
+
+    def unload(self, key: str) -> None:
+        """Retire its workers after they have finished what waits; unknown keys are ignored."""
+        version = self._versions.pop(key, None)
+        if version is not None:
+            version.retire()
+
+    def submit(
+        self,
+        key: str,
+        input_json: bytes,
+        done: Callable[[Result], None],
+        *,
+        time_limit_ms: float | None = None,
+        deadline_s: float | None = None,
+    ) -> None:
+        """Queue one call; `done` is called exactly once, on the loop, never from inside here.
+
+        time_limit_ms: lowers the program's. deadline_s: the caller's, on the clock of
+        `loop.time()`; when it passes in the queue the result is a TIMEOUT with cut_by_caller and
+        run_ms 0.
+        Raises PoolFull or UnknownProgram.
+        """
+        version = self._versions.get(key)
+        if version is None:
+            raise UnknownProgram(key=key)
+        if version.queued >= self._settings.queue_calls:
+            raise PoolFull(queued=version.queued)
+        limit_ns = self._time_limit_ns
+        if time_limit_ms is not None:
+            limit_ns = max(1, min(limit_ns, int(time_limit_ms * 1e6)))
+        version.enqueue(
+            Call(
+                input_json=input_json,
+                done=done,
+                limit_ns=limit_ns,
+                deadline_ns=0 if deadline_s is None else max(1, int(deadline_s * 1e9)),
+                queued_ns=time.monotonic_ns(),
+            )
+        )
+
+    async def call(
+        self, key: str, input_json: bytes, *, time_limit_ms: float | None = None
+    ) -> Result:
+        """Submit one call and wait for its result."""
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Result) -> None:
+            if not result.done():
+                result.set_result(answer)
+
+        self.submit(key, input_json, done, time_limit_ms=time_limit_ms)
+        return await result
+
+    def stats(self) -> PoolStats:
+        by_key = {key: version.stats() for key, version in self._versions.items()}
+        crew = self._crew
+        return PoolStats(
+            workers=crew.worker_count if crew else 0,
+            spares=crew.spare_count if crew else 0,
+            queued=sum(version.queued for version in by_key.values()),
+            running=sum(version.running for version in by_key.values()),
+            executions=sum(version.executions for version in by_key.values()),
+            kills=crew.kills if crew else 0,
+            respawns=crew.respawns if crew else 0,
+            zygote_restarts=self._zygote_restarts,
+            by_key=by_key,
+        )
+
+    def worker_pids(self, key: str) -> list[int]:
+        """Return the processes that serve this program, for `doctor` and chaos tests."""
+        return [] if self._crew is None else self._crew.worker_pids(key)
+
+    def _begin(self, key: str, program: ProgramSource) -> Version:
+        if self._crew is None:
+            raise PoolStopped(reason="it was not started")
+        version = Version(key, program, self._settings, self._crew)
+        if not version.start():
+            raise LoadFailed(key=key, reason="every worker is busy with other programs")
+        self._versions[key] = version
+        return version
+
+    def _drop(self, version: Version) -> None:
+        if self._versions.get(version.key) is version:
+            del self._versions[version.key]
+        if self._crew is not None:
+            self._crew.forget(version)
+        version.retire()
+
+    async def _keep_zygote(self, crew: Crew) -> None:
+        backoff_s = 0.0
+        while True:
+            started_s = asyncio.get_running_loop().time()
+            last_words = await crew.live()
+            lived_s = asyncio.get_running_loop().time() - started_s
+            log.error("zygote_lost", lived_s=round(lived_s, 3), stderr=last_words)
+            if not self._started.is_set():
+                raise PoolStopped(reason=f"the zygote cannot start: {last_words}")
+            self._zygote_restarts += 1
+            # At once after a long life; slower and slower when it cannot stay alive.
+            backoff_s = (
+                0.0 if lived_s > _QUICK_DEATH_S else min(_MOST_BACKOFF_S, 0.1 + 2 * backoff_s)
+            )
+            await asyncio.sleep(backoff_s)
+
+    def _stop(self) -> None:
+        """Answer everything; whoever waits for the pool learns why it ended."""
+        reason = self._failure or PoolStopped(reason="it was stopped")
+        self._failure = reason
+        self._started.set()
+        for version in self._versions.values():
+            if not version.loaded.done():
+                version.loaded.set_exception(reason)
+                version.loaded.exception()  # seen: nobody may be waiting
+            version.fail_all("pool_stopped", str(reason))
+        self._versions.clear()

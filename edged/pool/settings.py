@@ -1,0 +1,73 @@
+"""How many workers, how long, how much: everything about a pool that can be argued.
+
+Pure. Never: reads the environment; `edged.config` assembles.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+KNOWN_BARRIERS: Final = frozenset(
+    {
+        "clean_zygote",
+        "dies_with_parent",
+        "uid_dropped",
+        "no_new_privs",
+        "not_dumpable",
+        "no_executable_memory",
+        "landlock_abi",
+        "rlimits",
+        "seccomp",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """Working defaults for an edge of two or more cores."""
+
+    workers_per_version: int = 4
+    """At most; a version starts with one and gets more while calls wait longer than they should."""
+    max_workers: int = 64
+    """Over all versions; 4.4 MB each when idle."""
+    spare_workers: int = 1
+    """Locked but blank: a killed worker is replaced in the time of a load."""
+    queue_calls: int = 1024
+    """A version's, beyond those handed to workers. Full: refuse at once."""
+    time_limit_ms: float = 1000.0
+    """Of one call; a caller may ask for less."""
+    kill_grace_ms: float = 5.0
+    """From the soft deadline to SIGKILL: time for a `finally`, and still within 10 ms."""
+    memory_limit_mb: int = 128
+    """For one call, on top of what the locked worker uses after loading; for loading as well.
+    Address space, so that it is enforced at the allocation; ordinary programs stay under 10 MB."""
+    result_bytes: int = 1_048_576
+    """Of one output as JSON: what a gRPC message of 4 MB holds with room."""
+    load_time_limit_ms: float = 5000.0
+    """To compile and run the module body once; 64 KB of source take some 100 ms."""
+    start_timeout_s: float = 10.0
+    """For the zygote and its first worker; half a second on an idle machine."""
+    ahead_ms: float = 1.0
+    """Work handed to a worker beyond the call it runs: enough to batch, little to wait for."""
+    ahead_calls: int = 64
+    """The same in calls: what is lost and run again when a worker dies."""
+    grow_after_ms: float = 10.0
+    """A call that waited this long brings its version another worker."""
+    shrink_after_s: float = 60.0
+    """A version that was quiet this long keeps one worker."""
+    recycle_after_calls: int = 100_000
+    """Then a worker is replaced: whatever leaks or fragments starts afresh, at 40 ns a call."""
+    require: tuple[str, ...] = ("seccomp", "no_new_privs", "rlimits", "clean_zygote")
+    """Barriers without which the pool refuses to start."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and value <= 0 and field.name != "spare_workers":
+                raise ValueError(f"{field.name} must be above 0, not {value}")
+        if self.spare_workers < 0:
+            raise ValueError(f"spare_workers must not be negative, not {self.spare_workers}")
+        if self.workers_per_version > self.max_workers:
+            raise ValueError("workers_per_version must not exceed max_workers")
+        unknown = set(self.require) - KNOWN_BARRIERS
+        if unknown:
+            raise ValueError(f"require names unknown barriers: {', '.join(sorted(unknown))}")

@@ -1,0 +1,89 @@
+"""What goes in and out of a pool.
+
+Pure values.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edged.sandbox.frames import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramSource:
+    """A program as its artifact holds it.
+
+    returns_confidence: its result is {"output": …, "confidence": …}.
+    """
+
+    source: str
+    returns_confidence: bool = False
+    source_bytes_limit: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one call fared.
+
+    output_json is empty unless the outcome is SUCCESS. run_ms counts from the call's own start in
+    the worker. cut_by_caller: the caller's deadline ended it, not the program's limit.
+    """
+
+    outcome: Outcome
+    output_json: bytes
+    confidence: float | None
+    error_type: str
+    error_message: str
+    run_ms: float
+    cut_by_caller: bool
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Call:
+    """One call on its way. Times on the monotonic clock, in ns."""
+
+    input_json: bytes
+    done: Callable[[Result], None]  # called exactly once
+    limit_ns: int
+    deadline_ns: int  # the caller's; 0 when there is none
+    queued_ns: int
+    index: int = -1  # within the worker that has it
+    was_lost: bool = False  # it ran in a worker that vanished; it may run once more
+
+    def ends_at_ns(self, start_ns: int) -> int:
+        """Return when it must have ended, having started at `start_ns`."""
+        limit_at_ns = start_ns + self.limit_ns
+        return min(limit_at_ns, self.deadline_ns) if self.deadline_ns else limit_at_ns
+
+    def is_cut_by_caller(self, start_ns: int) -> bool:
+        return 0 < self.deadline_ns < start_ns + self.limit_ns
+
+
+def failed(
+    outcome: Outcome, error_type: str, message: str, *, run_ns: int = 0, cut_by_caller: bool = False
+) -> Result:
+    return Result(outcome, b"", None, error_type, message, run_ns / 1e6, cut_by_caller)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionStats:
+    workers: int
+    queued: int
+    running: int  # handed to workers
+    executions: int
+    kills: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolStats:
+    """Counters since the pool was made; workers, queued and running as of now."""
+
+    workers: int
+    spares: int
+    queued: int
+    running: int
+    executions: int
+    kills: int  # by our SIGKILL
+    respawns: int  # of workers that did not leave by our wish
+    zygote_restarts: int
+    by_key: dict[str, VersionStats]

@@ -1,0 +1,244 @@
+"""One program version: the calls that wait for it and the workers that serve it.
+
+Runs in: the process that owns the pool. Talks to: its workers, and the crew that lends them. Never:
+starts a process, or reads a result.
+
+Calls that arrive in one turn of the event loop are handed over together at its end. A worker holds
+about one millisecond of work ahead (`verdicts.calls_ahead`), so a slow program's calls wait here,
+where any worker can take them and a caller's deadline can end them.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from edged.pool.settings import PoolSettings
+from edged.pool.values import Call, ProgramSource, VersionStats, failed
+from edged.pool.verdicts import Cause, calls_ahead, settle
+from edged.pool.worker import Worker
+from edged.sandbox.frames import Load, Outcome
+from edged.sandbox.page import Running
+
+_WATCH_QUEUE_S: Final = 0.005
+_MOST_LOSSES: Final = 5
+"""Workers lost in a row without one answer: the program kills its workers outside of any call."""
+
+DEADLINE_IN_QUEUE: Final = failed(
+    Outcome.TIMEOUT,
+    "deadline",
+    "the caller's deadline passed before the program could run",
+    cut_by_caller=True,
+)
+
+
+class Crew(Protocol):
+    """Where workers come from."""
+
+    def want(self, version: "Version") -> bool:
+        """Ask for one more worker; False when none can be had now."""
+        ...
+
+
+class Version:
+    """Invariant: `workers` are those that serve; `coming` more have been asked for."""
+
+    def __init__(
+        self, key: str, program: ProgramSource, settings: PoolSettings, crew: Crew
+    ) -> None:
+        self.key = key
+        self.program = program
+        self.workers: list[Worker] = []
+        self.coming = 0
+        self.is_retiring = False
+        self.last_used_ns = time.monotonic_ns()
+        self.kills = 0
+        self._loop = asyncio.get_running_loop()
+        self.loaded: asyncio.Future[None] = self._loop.create_future()
+        self._settings = settings
+        self._crew = crew
+        self._queue: deque[Call] = deque()  # full: the caller is refused
+        self._typical_run_ns = 0
+        self._executions = 0
+        self._losses = 0
+        self._flush: asyncio.Handle | None = None
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def queued(self) -> int:
+        return len(self._queue)
+
+    def order(self) -> Load:
+        """Return what a worker must be told to serve this version."""
+        settings = self._settings
+        return Load(
+            source=self.program.source.encode("utf-8", "surrogatepass"),
+            source_bytes_limit=self.program.source_bytes_limit,
+            load_limit_ns=int(settings.load_time_limit_ms * 1e6),
+            memory_bytes=settings.memory_limit_mb << 20,
+            result_bytes_limit=settings.result_bytes,
+            returns_confidence=self.program.returns_confidence,
+        )
+
+    def start(self) -> bool:
+        """Ask for the first worker; False when none can be had now."""
+        self._grow()
+        return bool(self.coming)
+
+    def enqueue(self, call: Call) -> None:
+        self._queue.append(call)
+        if self._flush is None:
+            self._flush = self._loop.call_soon(self._hand_over)
+
+    def join(self, worker: Worker) -> None:
+        """Take a worker that has loaded this program."""
+        self.coming -= 1
+        self.workers.append(worker)
+        if not self.loaded.done():
+            self.loaded.set_result(None)
+        self._hand_over()
+
+    def answered(self, worker: Worker, run_ns: Sequence[int]) -> None:
+        self._executions += len(run_ns)
+        self._losses = 0
+        for took_ns in run_ns:
+            self._note(took_ns)
+        if worker.answered >= self._settings.recycle_after_calls and worker in self.workers:
+            self._release(worker)
+            self._grow()
+        self._hand_over()
+
+    def lost(self, worker: Worker, cause: Cause, running: Running) -> None:
+        """Settle what a worker held, and replace it if it is missed."""
+        if worker in self.workers:
+            self.workers.remove(worker)
+        now_ns = time.monotonic_ns()
+        settlement = settle(worker.held, running, cause, now_ns)
+        self._queue.extendleft(reversed(settlement.again))
+        worker.held.clear()
+        if cause is Cause.DEADLINE:
+            self.kills += 1
+            self._note(self._time_limit_ns)
+        self._losses = 0 if settlement.answered or cause is Cause.LEFT else self._losses + 1
+        for call, result in settlement.answered:
+            self._executions += 1
+            call.done(result)
+        if self._losses >= _MOST_LOSSES:
+            self._losses = 0
+            self.fail_all("worker_lost", "this program's workers do not stay alive")
+        if not self.is_retiring and not self.workers and not self.coming:
+            self._grow()
+        self._hand_over()
+
+    def could_not_load(self, reason: Exception) -> None:
+        """A worker that was coming will not come."""
+        self.coming -= 1
+        if not self.loaded.done():
+            self.loaded.set_exception(reason)
+        if not self.workers and not self.coming:
+            self.fail_all("load_failed", str(reason))
+
+    def fail_all(self, error_type: str, message: str) -> None:
+        """Answer everything that waits."""
+        result = failed(Outcome.ERROR, error_type, message)
+        waiting, self._queue = self._queue, deque()
+        for call in waiting:
+            call.done(result)
+
+    def retire(self) -> None:
+        """Release the workers once nothing waits."""
+        self.is_retiring = True
+        self._hand_over()
+
+    def release_idle(self) -> bool:
+        """Give back one worker that holds nothing; tell whether there was one."""
+        idle = next((worker for worker in self.workers if not worker.held), None)
+        if idle is not None:
+            self._release(idle)
+        return idle is not None
+
+    def stats(self) -> VersionStats:
+        return VersionStats(
+            workers=len(self.workers),
+            queued=len(self._queue),
+            running=sum(len(worker.held) for worker in self.workers),
+            executions=self._executions,
+            kills=self.kills,
+        )
+
+    @property
+    def _time_limit_ns(self) -> int:
+        return int(self._settings.time_limit_ms * 1e6)
+
+    def _note(self, took_ns: int) -> None:
+        # An average over about eight calls: quick to notice that a program has become slow.
+        if self._typical_run_ns:
+            took_ns = self._typical_run_ns + (took_ns - self._typical_run_ns) // 8
+        self._typical_run_ns = max(1, took_ns)
+
+    def _release(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        worker.leave()
+
+    def _grow(self) -> None:
+        if len(self.workers) + self.coming < self._settings.workers_per_version and self._crew.want(
+            self
+        ):
+            self.coming += 1
+
+    def _hand_over(self) -> None:
+        """Write as much as the workers may hold."""
+        self._flush = None
+        if self._queue:
+            now_ns = time.monotonic_ns()
+            self.last_used_ns = now_ns
+            most = calls_ahead(
+                self._typical_run_ns,
+                ahead_ns=int(self._settings.ahead_ms * 1e6),
+                most=self._settings.ahead_calls,
+            )
+            for worker in sorted(self.workers, key=_held):
+                calls = self._take(most - len(worker.held), now_ns)
+                if calls:
+                    worker.write(calls, now_ns)
+        if self._queue:
+            self._watch_queue()
+        elif self.is_retiring:
+            while self.workers:
+                self._release(self.workers[0])
+
+    def _take(self, count: int, now_ns: int) -> list[Call]:
+        """Return the next calls, answering those whose caller has given up."""
+        calls: list[Call] = []
+        while self._queue and len(calls) < count:
+            call = self._queue.popleft()
+            if 0 < call.deadline_ns <= now_ns:
+                call.done(DEADLINE_IN_QUEUE)
+            else:
+                calls.append(call)
+        return calls
+
+    def _watch_queue(self) -> None:
+        if self._watch is None:
+            self._watch = self._loop.call_later(_WATCH_QUEUE_S, self._check_queue)
+
+    def _check_queue(self) -> None:
+        """Answer who waited too long; get help when the head of the queue waits."""
+        self._watch = None
+        now_ns = time.monotonic_ns()
+        overdue = [call for call in self._queue if 0 < call.deadline_ns <= now_ns]
+        if overdue:
+            self._queue = deque(call for call in self._queue if not 0 < call.deadline_ns <= now_ns)
+        for call in overdue:
+            call.done(DEADLINE_IN_QUEUE)
+        if not self._queue:
+            return
+        waited_ns = now_ns - self._queue[0].queued_ns
+        if not self.coming and waited_ns > self._settings.grow_after_ms * 1e6:
+            self._grow()
+        self._watch_queue()
+
+
+def _held(worker: Worker) -> int:
+    return len(worker.held)

@@ -1,0 +1,235 @@
+"""One worker as its pool sees it: what it holds, what it answers, when it must die.
+
+Runs in: the process that owns the pool. Talks to: the worker, over one socket and one shared page.
+Never: decides which calls it gets, or what its end means; `version` and `verdicts` do.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections import deque
+from collections.abc import Sequence
+from enum import IntEnum
+from socket import socket
+from typing import Final, Protocol
+
+import structlog
+
+from edged.pool.channel import Channel
+from edged.pool.values import Call, Result
+from edged.pool.verdicts import Cause
+from edged.pool.watchdog import Watchdog
+from edged.sandbox.frames import (
+    CUT_BY_CALLER,
+    HAS_CONFIDENCE,
+    HEADER,
+    IS_LAST,
+    RESULT,
+    RUN,
+    Frame,
+    FrameMalformed,
+    Kind,
+    Load,
+    Outcome,
+    pack_load,
+)
+from edged.sandbox.page import Running, SharedPage
+
+_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
+_LOAD_GRACE_S: Final = 0.5  # the soft deadline should end it, with a better message
+
+log = structlog.get_logger(__name__)
+
+
+class Stage(IntEnum):
+    STARTING = 0  # forked, locking itself
+    BLANK = 1  # locked, without a program
+    LOADING = 2
+    SERVING = 3
+    LEAVING = 4  # finishes what it holds, gets nothing more
+    GONE = 5
+
+
+class Owner(Protocol):
+    """Who is told what a worker does. Called on the event loop."""
+
+    def on_ready(self, worker: "Worker", report: bytes) -> None: ...
+
+    def on_loaded(self, worker: "Worker") -> None: ...
+
+    def on_refused(self, worker: "Worker", refusals: bytes) -> None: ...
+
+    def on_answers(self, worker: "Worker", run_ns: Sequence[int]) -> None: ...
+
+    def on_gone(self, worker: "Worker", cause: Cause, running: Running) -> None: ...
+
+
+class Worker:
+    """Invariant: `held` is what was written and not answered, in the order it will be answered."""
+
+    def __init__(
+        self, worker_id: int, connection: socket, page: SharedPage, owner: Owner, *, grace_ns: int
+    ) -> None:
+        """connection: not blocking; this object owns it and the page."""
+        self.id = worker_id
+        self.pid = 0
+        self.stage = Stage.STARTING
+        self.key = ""
+        self.held: deque[Call] = deque()
+        self.answered = 0
+        self._owner = owner
+        self._page = page
+        self._pidfd: int | None = None
+        self._load_timer: asyncio.TimerHandle | None = None
+        self._channel = Channel(connection, on_frames=self._obey, on_malformed=self._distrust)
+        self._watchdog = Watchdog(self.held, page.read, self._overrun, grace_ns=grace_ns)
+
+    def born(self, pid: int, pidfd: int) -> None:
+        self.pid, self._pidfd = pid, pidfd
+
+    def load(self, key: str, order: Load) -> None:
+        """Give it its one program. It must be blank."""
+        self.key = key
+        self.stage = Stage.LOADING
+        self._channel.send(pack_load(order))
+        self._load_timer = asyncio.get_running_loop().call_later(
+            order.load_limit_ns / 1e9 + _LOAD_GRACE_S, self._overrun
+        )
+
+    def write(self, calls: Sequence[Call], now_ns: int) -> None:
+        """Hand calls over, in one write. calls: at least one."""
+        index = self.answered + len(self.held)
+        parts: list[bytes] = []
+        shortest_ns = calls[0].limit_ns
+        for call in calls:
+            call.index = index
+            text = call.input_json
+            parts.append(HEADER.pack(RUN.size + len(text), Kind.RUN, index))
+            parts.append(RUN.pack(call.limit_ns, call.deadline_ns))
+            parts.append(text)
+            index += 1
+            shortest_ns = min(shortest_ns, call.limit_ns)
+        self.held.extend(calls)
+        self._channel.send(b"".join(parts))
+        self._watchdog.expect(shortest_ns, now_ns)
+
+    def leave(self) -> None:
+        """Let it finish what it holds and go."""
+        self.stage = Stage.LEAVING
+        self._channel.finish()
+
+    def kill(self, cause: Cause, *, drain: bool = True) -> None:
+        """End it now. drain: what it sent before counts."""
+        if self.stage is Stage.GONE:
+            return
+        running = self._page.read()
+        if self._pidfd is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        if drain:
+            self._channel.drain()
+        self._end(cause, running)
+
+    def died(self, cause: Cause) -> None:
+        """Take note that the process is dead; what it sent before counts."""
+        self._channel.drain()
+        if self.stage is not Stage.GONE:
+            self._end(cause, self._page.read())
+
+    def _overrun(self) -> None:
+        log.warning("worker_killed", worker=self.id, reason="deadline", key=self.key)
+        self.kill(Cause.DEADLINE)
+
+    def _distrust(self) -> None:
+        # Only a program that broke out of its language sends what we do not understand.
+        log.warning("worker_killed", worker=self.id, reason="frames_malformed", key=self.key)
+        self.kill(Cause.VIOLATION, drain=False)
+
+    def _end(self, cause: Cause, running: Running) -> None:
+        if self.stage is Stage.GONE:
+            return
+        self.stage = Stage.GONE
+        self._channel.close()
+        self._watchdog.stop()
+        self._stop_load_timer()
+        self._page.close()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+        self._owner.on_gone(self, cause, running)
+
+    def _stop_load_timer(self) -> None:
+        if self._load_timer is not None:
+            self._load_timer.cancel()
+            self._load_timer = None
+
+    def _obey(self, frames: Sequence[Frame]) -> None:
+        """Raises FrameMalformed."""
+        run_ns: list[int] = []
+        is_last = False
+        for arrived in frames:
+            if arrived.kind == Kind.RESULT:
+                is_last = self._answer(arrived, run_ns)
+            else:
+                self._advance(arrived)
+        if is_last:
+            # What is left was not begun. The process exits by itself.
+            self._end(Cause.LEFT, Running(0, 0))
+        elif run_ns:
+            self._owner.on_answers(self, run_ns)
+
+    def _advance(self, arrived: Frame) -> None:
+        match arrived.kind, self.stage:
+            case Kind.READY, Stage.STARTING:
+                self.stage = Stage.BLANK
+                self._owner.on_ready(self, arrived.body)
+            case Kind.LOADED, Stage.LOADING:
+                self.stage = Stage.SERVING
+                self._stop_load_timer()
+                self._owner.on_loaded(self)
+            case Kind.REFUSED, Stage.LOADING:
+                self._owner.on_refused(self, arrived.body)
+            case _:
+                raise FrameMalformed
+
+    def _answer(self, arrived: Frame, run_ns: list[int]) -> bool:
+        """Give one call its result; tell whether the worker leaves after it."""
+        result, flags, took_ns = _read_result(arrived.body)
+        if not self.held or self.held[0].index != arrived.call_index:
+            raise FrameMalformed
+        call = self.held.popleft()
+        self.answered += 1
+        run_ns.append(took_ns)
+        try:
+            call.done(result)
+        except Exception:
+            # One caller's mistake must not cost the others their answers.
+            log.exception("done_failed", worker=self.id)
+        return bool(flags & IS_LAST)
+
+
+def _read_result(body: bytes) -> tuple[Result, int, int]:
+    """Raise FrameMalformed unless every field is one that a worker may send."""
+    if len(body) < RESULT.size:
+        raise FrameMalformed
+    number, flags, type_bytes, run_ns, confidence = RESULT.unpack_from(body)
+    outcome = _OUTCOMES.get(number)
+    if outcome is None:
+        raise FrameMalformed
+    text = body[RESULT.size + type_bytes :]
+    is_success = outcome is Outcome.SUCCESS
+    return (
+        Result(
+            outcome,
+            text if is_success else b"",
+            confidence if flags & HAS_CONFIDENCE else None,
+            ""
+            if is_success
+            else body[RESULT.size : RESULT.size + type_bytes].decode(errors="replace"),
+            "" if is_success else text.decode(errors="replace"),
+            run_ns / 1e6,
+            bool(flags & CUT_BY_CALLER),
+        ),
+        flags,
+        run_ns,
+    )

@@ -1,0 +1,1 @@
+"""The RPC server: its construction and the translation of errors into statuses."""

@@ -1,0 +1,1 @@
+"""What runs in the zygote and the workers: policy, loader, jail, frames."""

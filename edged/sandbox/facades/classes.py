@@ -1,0 +1,158 @@
+"""Modules for classes and annotations: dataclasses, enum, abc, contextlib, typing.
+
+Nothing of the real typing module is offered but its class syntax: its objects forward attributes to
+the classes they stand for, and its caches would carry a program's objects from one call to the
+next.
+
+Runs in: workers. Talks to: the standard library, guards.py. Never: evaluates an annotation.
+"""
+
+import abc
+import collections.abc
+import contextlib
+import dataclasses
+import enum
+import typing
+from collections.abc import Callable
+from types import FunctionType
+
+from edged.sandbox.facades.offer import Offer, pick
+from edged.sandbox.guards import BaseDoor, Guards, is_own_function
+
+
+class ProgramEnumType(enum.EnumType):
+    """Enum classes by class statement only: the call that makes one from text takes any name for a member."""
+
+    def __call__(cls, value: object) -> typing.Any:  # type: ignore[override]
+        return cls.__new__(cls, value)
+
+
+class ProgramEnum(enum.Enum, metaclass=ProgramEnumType):
+    pass
+
+
+class ProgramIntEnum(enum.IntEnum, ProgramEnum, metaclass=ProgramEnumType):
+    pass
+
+
+class ProgramStrEnum(enum.StrEnum, ProgramEnum, metaclass=ProgramEnumType):
+    pass
+
+
+class GenericBase:
+    """What Generic[T] and Protocol come down to."""
+
+    def __class_getitem__(cls, _parameters: object) -> type:
+        return cls
+
+
+class TypingName(BaseDoor):
+    """A name of the typing module: takes any parameters, is any annotation, does nothing.
+
+    bases: what it comes down to in a class statement. origin: what isinstance asks about.
+    """
+
+    __slots__ = ("_bases", "_origin")
+
+    def __init__(self, *, bases: tuple[type, ...] = (), origin: type = object) -> None:
+        self._bases = bases
+        self._origin = origin
+
+    def __getitem__(self, _parameters: object) -> "TypingName":
+        return self
+
+    def __or__(self, _other: object) -> "TypingName":
+        return self
+
+    __ror__ = __or__
+
+    def __instancecheck__(self, value: object) -> bool:
+        if self._origin is object:
+            raise TypeError("isinstance() needs a class")
+        return isinstance(value, self._origin)
+
+    def __mro_entries__(self, _bases: tuple[object, ...]) -> tuple[type, ...]:
+        return self._bases
+
+
+def offers(guards: Guards) -> Offer:
+    """Return the members of each module here, by module name."""
+    return {
+        "dataclasses": pick(
+            dataclasses, "FrozenInstanceError asdict astuple field is_dataclass replace"
+        )
+        | {"dataclass": _dataclass_decorator(guards)},
+        "enum": {
+            "Enum": ProgramEnum,
+            "IntEnum": ProgramIntEnum,
+            "StrEnum": ProgramStrEnum,
+            "auto": lambda: enum.auto(),
+            "unique": enum.unique,
+        },
+        "abc": {"ABC": abc.ABC, "abstractmethod": abstract_method},
+        "contextlib": {
+            "contextmanager": contextlib.contextmanager,
+            "nullcontext": lambda value=None: contextlib.nullcontext(value),
+            "suppress": lambda *errors: contextlib.suppress(*errors),
+        },
+        "typing": _typing(),
+    }
+
+
+def _dataclass_decorator(guards: Guards) -> Callable[..., object]:
+    def dataclass(cls: type | None = None, /, **options: bool) -> object:
+        if cls is None:
+            return lambda decorated: dataclass(decorated, **options)
+        guards.check_changeable(cls)
+        return dataclasses.dataclass(cls, **options)  # type: ignore[call-overload]
+
+    return dataclass
+
+
+def abstract_method(function: object) -> object:
+    """Mark a method of the program as abstract; the original would mark anything it is given."""
+    if not isinstance(function, property | classmethod | staticmethod) and not is_own_function(
+        function
+    ):
+        raise TypeError("abstractmethod is for the program's own methods")
+    return abc.abstractmethod(function)  # type: ignore[type-var]
+
+
+_ORIGINS: dict[str, type] = {
+    "List": list, "Dict": dict, "Set": set, "FrozenSet": frozenset, "Tuple": tuple, "Text": str,
+    "DefaultDict": collections.defaultdict, "Deque": collections.deque, "Counter": collections.Counter,
+    "OrderedDict": collections.OrderedDict, "Callable": collections.abc.Callable,  # type: ignore[dict-item]
+    "Iterable": collections.abc.Iterable, "Iterator": collections.abc.Iterator, "Mapping": collections.abc.Mapping,
+    "MutableMapping": collections.abc.MutableMapping, "Sequence": collections.abc.Sequence,
+    "MutableSequence": collections.abc.MutableSequence, "Collection": collections.abc.Collection,
+    "Hashable": collections.abc.Hashable, "Sized": collections.abc.Sized, "Generator": collections.abc.Generator,
+    "AbstractSet": collections.abc.Set,
+}  # fmt: skip
+_WORDS = (
+    "Annotated Any AnyStr ClassVar Final Literal LiteralString Match Never NoReturn NotRequired"
+    " Optional Pattern"
+    " Required Self SupportsFloat SupportsInt Type TypeAlias Union"
+)
+
+
+def _typing() -> dict[str, object]:
+    offered: dict[str, object] = {
+        name: TypingName(origin=origin) for name, origin in _ORIGINS.items()
+    }
+    offered |= {name: TypingName() for name in _WORDS.split()}
+    offered |= {name: TypingName(bases=(GenericBase,)) for name in ("Generic", "Protocol")}
+    for name in ("NamedTuple", "TypedDict"):
+        real = getattr(typing, name)
+        offered[name] = TypingName(bases=real.__mro_entries__((real,)))
+    return offered | {
+        "TYPE_CHECKING": False,
+        "NewType": lambda _name, _base: _same,
+        "TypeVar": lambda _name, *_constraints, **_options: TypingName(),
+        "cast": lambda _annotation, value: value,
+        "final": _same,
+        "overload": _same,
+    }
+
+
+def _same(value: FunctionType) -> FunctionType:
+    return value

@@ -1,0 +1,94 @@
+"""Modules for numbers and time: math, cmath, decimal, fractions, numbers, statistics, random, datetime.
+
+Runs in: workers. Talks to: the standard library. Never: offers the decimal context, which outlives
+a call.
+"""
+
+import datetime as dt
+import decimal
+import fractions
+import math
+import numbers
+import random
+import statistics
+
+from edged.sandbox.facades.offer import Offer, pick
+
+_MATH = (
+    "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf"
+    " erfc exp exp2 expm1 fabs"
+    " factorial floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt lcm"
+    " ldexp lgamma log log10"
+    " log1p log2 modf nan nextafter perm pi pow prod radians remainder sin sinh sqrt tan tanh tau"
+    " trunc ulp"
+)
+_DECIMAL = (
+    "Decimal ROUND_05UP ROUND_CEILING ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN"
+    " ROUND_HALF_UP ROUND_UP"
+    " Clamped DecimalException DivisionByZero Inexact InvalidOperation Overflow Rounded Subnormal"
+    " Underflow"
+)
+_STATISTICS = (
+    "StatisticsError correlation covariance fmean geometric_mean harmonic_mean linear_regression"
+    " mean median"
+    " median_grouped median_high median_low mode multimode pstdev pvariance quantiles stdev"
+    " variance"
+)
+_RANDOM = (
+    "betavariate choice choices expovariate gammavariate gauss getrandbits lognormvariate"
+    " normalvariate paretovariate"
+    " randbytes randint random randrange sample shuffle triangular uniform vonmisesvariate"
+    " weibullvariate"
+)
+
+
+def offers() -> Offer:
+    """Return the members of each module here, by module name; random is made for each program (Randomness)."""
+    return {
+        "math": pick(math, _MATH),
+        "decimal": pick(decimal, _DECIMAL),
+        "fractions": pick(fractions, "Fraction"),
+        "numbers": pick(numbers, "Complex Integral Number Rational Real"),
+        "statistics": pick(statistics, _STATISTICS),
+        "datetime": pick(dt, "MAXYEAR MINYEAR UTC date datetime time timedelta timezone"),
+    }
+
+
+class Seeded(random.Random):
+    """A generator that starts from a fixed seed where none is given: the same input gives the same output."""
+
+    def __new__(cls, *_seed: object) -> "Seeded":
+        # Without an argument the C part would ask the kernel for entropy, which a worker cannot.
+        return super().__new__(cls, 0)
+
+    def seed(self, a: int | float | str | bytes | bytearray | None = 0, version: int = 2) -> None:
+        super().seed(0 if a is None else a, version)
+
+    def __init__(self, x: int | float | str | bytes | bytearray | None = 0) -> None:
+        super().__init__(x)
+
+
+class Randomness:
+    """The random module of one program: its hidden generator starts every call from the same state."""
+
+    def __init__(self) -> None:
+        self._generator = Seeded()
+        self._state = self._generator.getstate()
+        self._is_offered = False
+
+    def members(self) -> dict[str, object]:
+        self._is_offered = True
+        offered = {name: getattr(self._generator, name) for name in _RANDOM.split()}
+        return offered | {"seed": self._generator.seed, "Random": make_generator}
+
+    def save(self) -> None:
+        """Let every later call start from the state that the module's body left."""
+        self._state = self._generator.getstate()
+
+    def restore(self) -> None:
+        self._generator.setstate(self._state)
+
+
+def make_generator(x: int | float | str | bytes | bytearray | None = 0) -> random.Random:
+    """Make a Random. Not the class itself: its methods set attributes on whatever they get as `self`."""
+    return Seeded(x)

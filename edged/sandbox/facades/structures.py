@@ -1,0 +1,144 @@
+"""Modules for data structures and functions: collections, itertools, functools, operator, heapq, bisect, copy.
+
+Runs in: workers. Talks to: the standard library, guards.py. Never: offers a class whose methods set
+attributes on whatever they get as `self`; a function makes its objects instead.
+"""
+
+import bisect
+import collections
+import collections.abc
+import copy
+import functools
+import heapq
+import itertools
+import operator
+from collections.abc import Callable, Iterable, MutableMapping
+from types import FunctionType
+from typing import TypeVar
+
+from edged.sandbox.facades.offer import Offer, pick
+from edged.sandbox.guards import Guards, is_own_function
+
+_Function = TypeVar("_Function")
+
+ABSTRACT = (
+    "Callable Collection Container Generator Hashable ItemsView Iterable Iterator KeysView"
+    " Mapping MappingView"
+    " MutableMapping MutableSequence MutableSet Reversible Sequence Set Sized ValuesView"
+)
+_OPERATOR = (
+    "abs add and_ concat contains countOf delitem eq floordiv ge getitem gt iadd iand iconcat"
+    " ifloordiv ilshift imatmul"
+    " imod imul index indexOf inv invert ior ipow irshift is_ is_not isub itemgetter itruediv ixor"
+    " le length_hint lshift"
+    " lt matmul mod mul ne neg not_ or_ pos pow rshift setitem sub truediv truth xor"
+)
+
+
+def offers(guards: Guards) -> Offer:
+    """Return the members of each module here, by module name."""
+    return {
+        "collections": pick(collections, "Counter OrderedDict defaultdict deque")
+        | {"ChainMap": chain_map, "namedtuple": named_tuple},
+        "collections.abc": pick(collections.abc, ABSTRACT),
+        "itertools": pick(
+            itertools,
+            "accumulate chain combinations combinations_with_replacement compress count cycle"
+            " dropwhile filterfalse"
+            " groupby islice pairwise permutations product repeat starmap takewhile tee"
+            " zip_longest",
+        ),
+        "functools": pick(functools, "cache cmp_to_key lru_cache partial reduce")
+        | {
+            "cached_property": cached_property,
+            "total_ordering": lambda cls: total_ordering(guards, cls),
+            "wraps": wraps,
+        },
+        "operator": pick(operator, _OPERATOR)
+        | {
+            "attrgetter": lambda *names: attribute_getter(guards, names),
+            "methodcaller": lambda name, /, *args, **kwargs: (
+                lambda owner: guards.getattr(owner, name)(*args, **kwargs)
+            ),  # type: ignore[operator]
+        },
+        "heapq": pick(
+            heapq, "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"
+        ),
+        "bisect": pick(bisect, "bisect bisect_left bisect_right insort insort_left insort_right"),
+        "copy": {"copy": shallow_copy, "deepcopy": deep_copy},
+    }
+
+
+def shallow_copy(value: object) -> object:
+    return copy.copy(value)
+
+
+def deep_copy(value: object) -> object:
+    """Copy without a memo: the library keeps the originals of everything it passes through in there."""
+    return copy.deepcopy(value)
+
+
+def chain_map(*maps: MutableMapping[object, object]) -> collections.ChainMap[object, object]:
+    return collections.ChainMap(*maps)
+
+
+def named_tuple(
+    typename: str,
+    field_names: str | Iterable[str],
+    *,
+    rename: bool = False,
+    defaults: Iterable[object] | None = None,
+) -> type:
+    """Make a named tuple; the library builds source from these names, so they must be exactly str."""
+    names = field_names if type(field_names) is str else list(field_names)
+    if type(typename) is not str or any(type(name) is not str for name in names):
+        raise TypeError("the names of a named tuple must be plain strings")
+    return collections.namedtuple(
+        typename, names, rename=rename, defaults=defaults, module="program"
+    )  # type: ignore[no-any-return]  # noqa: PYI024
+
+
+def cached_property(function: Callable[[object], object]) -> functools.cached_property[object]:
+    return functools.cached_property(function)
+
+
+def total_ordering(guards: Guards, cls: type) -> type:
+    guards.check_changeable(cls)
+    return functools.total_ordering(cls)
+
+
+def wraps(wrapped: object, *_names: object) -> Callable[[_Function], _Function]:
+    """Give the wrapper the wrapped function's name, on a copy: the function itself may outlive the call."""
+
+    def decorate(wrapper: _Function) -> _Function:
+        if not (is_own_function(wrapper) and is_own_function(wrapped)):
+            return wrapper
+        return _renamed(wrapper, wrapped)  # type: ignore[return-value]
+
+    return decorate
+
+
+def _renamed(wrapper: object, wrapped: object) -> FunctionType:
+    assert isinstance(wrapper, FunctionType)
+    assert isinstance(wrapped, FunctionType)
+    named = FunctionType(
+        wrapper.__code__,
+        wrapper.__globals__,
+        wrapped.__name__,
+        wrapper.__defaults__,
+        wrapper.__closure__,
+    )
+    named.__kwdefaults__ = wrapper.__kwdefaults__
+    named.__doc__ = wrapped.__doc__
+    return named
+
+
+def attribute_getter(guards: Guards, names: tuple[object, ...]) -> Callable[[object], object]:
+    """Do what operator.attrgetter does, each part of each name judged like one in the source."""
+    paths = [name.split(".") if type(name) is str else [name] for name in names]
+
+    def read(owner: object) -> object:
+        found = tuple(functools.reduce(guards.getattr, path, owner) for path in paths)
+        return found[0] if len(found) == 1 else found
+
+    return read

@@ -1,0 +1,226 @@
+"""The checks that need a value: the hooks that transformer.py writes into a program, and the builtins built on them.
+
+Runs in: workers. Talks to: names.py, formatting.py. Never: is reachable by name from a program
+(hooks start with an underscore, and after folding no name of a program does).
+"""
+
+import enum
+import functools
+from collections.abc import Callable
+from types import (
+    BuiltinMethodType,
+    FunctionType,
+    MappingProxyType,
+    MethodDescriptorType,
+    MethodType,
+    TracebackType,
+)
+from typing import ClassVar
+
+from edged.sandbox.formatting import TemplateFormatter
+from edged.sandbox.names import GUARDED_ATTRIBUTES, OWN, fold_attribute, unfold
+
+PROGRAM_FILE = "program.py"
+"""The file name in every code object of a program: how its functions are told from ours."""
+
+_SCALARS = (str, bytes, int, float)
+_ABSENT = object()
+_MISSING = object()
+
+
+class BaseDoor:
+    """Something of ours that a program may write among its bases though it is no class, such as Generic[T]."""
+
+    __slots__ = ()
+
+
+def is_own_class(value: object) -> bool:
+    """Whether a class statement of the program made this class."""
+    return isinstance(value, type) and getattr(value, OWN, False) is True
+
+
+def is_own_function(value: object) -> bool:
+    return type(value) is FunctionType and value.__code__.co_filename == PROGRAM_FILE
+
+
+class Guards:
+    """The hooks of one program.
+
+    bases: the classes of Python's that a program may inherit from. visible_types: those that type()
+    may answer.
+    """
+
+    def __init__(self, bases: frozenset[type], visible_types: frozenset[type]) -> None:
+        self._bases = bases
+        self._visible_types = visible_types
+        self._sealed: frozenset[type] = frozenset()  # classes that outlive a call
+        formatter = TemplateFormatter(self.getattr)
+        self._formats: dict[str, Callable[..., str]] = {
+            "format": lambda template, /, *args, **kwargs: formatter.format_text(
+                template, args, kwargs
+            ),
+            "format_map": lambda template, mapping, /: formatter.format_text_map(template, mapping),
+        }
+
+    def seal(self, classes: frozenset[type]) -> None:
+        """From now on nothing can be stored on these classes, nor on their instances where they are enums."""
+        self._sealed = classes
+
+    def hooks(self) -> dict[str, object]:
+        """Return what transformer.py refers to."""
+        return {
+            "_store_": self.store,
+            "_guarded_": self.guarded,
+            "_magic_": self.magic,
+            "_name_of_": name_of,
+            "_bases_": self.check_bases,
+            "_exit_": exit_without_traceback,
+            "_Exception_": Exception,
+            "_ClassVar_": ClassVar,
+        }
+
+    def builtins(self) -> dict[str, object]:
+        """Return the builtins that need a guard.
+
+        Plain functions, not methods: copying a method copies what it is bound to.
+        """
+        return {
+            "getattr": lambda owner, name, *default: self.getattr(owner, name, *default),
+            "hasattr": lambda owner, name: self.getattr(owner, name, _MISSING) is not _MISSING,
+            "setattr": lambda owner, name, value: self.setattr(owner, name, value),
+            "type": lambda value: self.type_of(value),
+        }
+
+    def check_changeable(self, cls: object) -> None:
+        """Raise TypeError unless `cls` is a class of the program that does not outlive the call."""
+        if not is_own_class(cls):
+            raise TypeError("only the program's own classes can be changed")
+        if cls in self._sealed:
+            raise TypeError("a class of the module cannot be changed: it outlives the call")
+
+    # Hooks.
+
+    def store(self, target: object) -> object:
+        """Return `target` if the program may set its attributes, else raise TypeError."""
+        kind = type(target)
+        if getattr(kind, OWN, False) is not True:
+            if not isinstance(target, type):
+                raise TypeError(
+                    "attributes can be set on objects of the program's own classes only"
+                )
+            self.check_changeable(target)
+        elif kind in self._sealed and isinstance(target, enum.Enum):
+            raise TypeError("a member of an enum cannot be changed: it outlives the call")
+        return target
+
+    def guarded(self, owner: object, name: str) -> object:
+        """Read one of GUARDED_ATTRIBUTES, giving a safe stand-in where Python's own would not be."""
+        value = getattr(owner, name)
+        kind = type(value)
+        if kind is BuiltinMethodType and isinstance(value.__self__, str):
+            return functools.partial(self._formats[name], value.__self__)
+        if kind is MethodDescriptorType and value.__objclass__ is str:
+            return self._formats[name]
+        # A view's `mapping` gives the dict itself away to a program's `__or__` or `__eq__`;
+        # `register` of an abstract class would be remembered by the next call.
+        is_foreign_method = kind is MethodType and not is_own_function(value.__func__)
+        if kind is MappingProxyType or (name == "register" and is_foreign_method):
+            raise AttributeError(f"the attribute {name!r} is not available to programs")
+        return value
+
+    def magic(self, owner: object, name: str) -> object:
+        """Read a magic method, from the program's own classes and the plain types of Python.
+
+        Others would run library code with a `self` of the program's choice, and some of it sets
+        attributes.
+        """
+        cls = owner if isinstance(owner, type) else type(owner)
+        if not (is_own_class(cls) or cls in self._bases):
+            raise AttributeError(
+                f"{name} can be reached through super() or the program's own classes only"
+            )
+        return getattr(owner, name)
+
+    def check_bases(self, defined: tuple[str, ...], *bases: object) -> tuple[object, ...]:
+        """Return `bases` if a class that defines these magic methods may have them, else raise TypeError."""
+        for base in bases:
+            if not (is_own_class(base) or isinstance(base, BaseDoor) or self._is_given_base(base)):
+                raise TypeError("this cannot be a base class of a program")
+        classes = [base for base in bases if isinstance(base, type)]
+        if any(issubclass(base, _SCALARS) for base in classes):
+            _check_scalar(defined, classes)
+        return bases
+
+    def _is_given_base(self, base: object) -> bool:
+        return isinstance(base, type) and (base in self._bases or issubclass(base, tuple))
+
+    # Builtins.
+
+    def getattr(self, owner: object, name: object, default: object = _ABSENT) -> object:
+        try:
+            if name == "__name__":
+                return name_of(owner)
+            attribute = fold_attribute(name)
+            return (
+                self.guarded(owner, attribute)
+                if attribute in GUARDED_ATTRIBUTES
+                else getattr(owner, attribute)
+            )
+        except AttributeError:
+            if default is _ABSENT:
+                raise
+            return default
+
+    def setattr(self, owner: object, name: object, value: object) -> None:
+        setattr(self.store(owner), fold_attribute(name), value)
+
+    def type_of(self, value: object) -> type:
+        """Return the class of a value; TypeError where it is not one that programs have a use for."""
+        kind = type(value)
+        is_named_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
+        if (
+            is_own_class(kind)
+            or kind in self._visible_types
+            or issubclass(kind, Exception)
+            or is_named_tuple
+        ):
+            return kind
+        raise TypeError(
+            "type() of a class, a function or a library's object is not available to programs"
+        )
+
+
+def name_of(owner: object) -> object:
+    """Read `__name__`, in the program's own spelling."""
+    name = owner.__name__  # type: ignore[attr-defined]
+    return unfold(name) if type(name) is str else name
+
+
+def _check_scalar(defined: tuple[str, ...], classes: list[type]) -> None:
+    # A library that keeps what it was given as a key would keep such an object, and with it what it
+    # remembers, from one call to the next. Labels (`class Label(str, Enum)`) are common and
+    # harmless; the rest is refused.
+    if not any(issubclass(base, enum.Enum) for base in classes):
+        raise TypeError("str, bytes, int and float can be base classes of an Enum only")
+    if {"__eq__", "__hash__"} & set(defined):
+        raise TypeError("an Enum of str, bytes, int or float cannot define __eq__ or __hash__")
+    if any(is_own_class(base) and not issubclass(base, enum.Enum) for base in classes):
+        raise TypeError(
+            "an Enum of str, bytes, int or float cannot inherit from a class of the program"
+        )
+
+
+def exit_without_traceback(function: Callable[..., object]) -> Callable[..., object]:
+    """Wrap a program's `__exit__`: it sees no traceback, and no error that is not an Exception, such as our deadline."""
+
+    def exit_(
+        owner: object,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> object:
+        if kind is not None and not issubclass(kind, Exception):
+            return False
+        return function(owner, kind, error, None)
+
+    return exit_

@@ -1,0 +1,146 @@
+"""Which names a program may use, and what its private names become.
+
+A name in the source is a literal, so it is judged once, at compile time, and costs nothing at run
+time. The few names that arrive as text while the program runs (`getattr`, format strings) are
+judged here too, by the same rules.
+
+Runs in: zygote, workers. Talks to: nobody. Never: looks at a value.
+"""
+
+from RestrictedPython.transformer import INSPECT_ATTRIBUTES
+
+# Prefixed to every private name of a program (`_score` becomes BAR + `_score`), so that "no leading
+# underscore" holds for whatever reaches the interpreter and a hook's name cannot be spelled. A
+# letter to Python, in no keyboard's reach.
+BAR = "\u01c0"
+
+OWN = "__own__"  # the mark in every class body of a program; no program can spell it
+
+GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "mapping", "register"})
+"""Fine on a program's own objects, dangerous on some of Python's: these loads go through a guard."""
+
+BLOCKED_ATTRIBUTES = INSPECT_ATTRIBUTES | {
+    "co_consts", "co_filename", "co_names", "co_varnames",
+    "f_lasti", "f_lineno", "tb_lasti", "tb_lineno",
+    "gi_running", "gi_suspended", "cr_running", "cr_suspended", "ag_running", "ag_suspended",
+    "mro",
+    "obj",  # AttributeError.obj hands out the object a library stumbled over (CVE-2024-47532)
+}  # fmt: skip
+
+_BINARY = (
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+)
+
+METHODS = frozenset(
+    f"__{name}__"
+    for name in (
+        *_BINARY,
+        *(f"r{name}" for name in _BINARY),
+        *(f"i{name}" for name in _BINARY),
+        *(
+            "abs",
+            "bool",
+            "ceil",
+            "complex",
+            "divmod",
+            "float",
+            "floor",
+            "index",
+            "int",
+            "invert",
+            "neg",
+            "pos",
+        ),
+        *("rdivmod", "round", "trunc"),
+        *("eq", "ne", "lt", "le", "gt", "ge", "hash", "call", "init", "new", "post_init"),
+        *(
+            "len",
+            "contains",
+            "getitem",
+            "setitem",
+            "delitem",
+            "missing",
+            "iter",
+            "next",
+            "reversed",
+        ),
+        *("str", "repr", "format", "bytes", "enter", "exit"),
+    )
+)
+"""Magic methods that a program may define, and reach through `super()` or on its own classes."""
+
+MODULE_LABELS = frozenset({"__all__", "__author__", "__version__"})
+
+ADVICE = {
+    "eval": "use json.loads, or write the expression out",
+    "exec": "write the code out",
+    "compile": "use re.compile for patterns",
+    "open": "programs read no files: put constants into the source",
+    "input": "the input is the argument of run",
+    "globals": "pass values as arguments",
+    "locals": "pass values as arguments",
+    "vars": "keep values in a dict",
+    "dir": "keep values in a dict",
+    "delattr": "keep values in a dict",
+    "id": "compare with 'is' or by value",
+    "hash": "it differs between processes: use the value itself as the key",
+    "memoryview": "use bytes",
+    "BaseException": "use Exception",
+    "BaseExceptionGroup": "use Exception",
+    "ExceptionGroup": "raise one exception",
+    "SystemExit": "return a result or raise ValueError",
+    "KeyboardInterrupt": "use Exception",
+    "GeneratorExit": "use Exception",
+    "exit": "return a result",
+    "quit": "return a result",
+    "__class__": "use type(x)",
+    "__dict__": "keep values in a dict",
+    "__import__": "use an import statement",
+    "__setattr__": "assign the attribute, or build a new object",
+    "mro": "use isinstance",
+    "obj": "choose another name",
+}
+"""What to write instead, by the name that was refused."""
+
+
+def is_magic(name: str) -> bool:
+    return len(name) > 4 and name.startswith("__") and name.endswith("__")
+
+
+def fold(name: str, class_name: str = "") -> str:
+    """Return what the interpreter sees for a program's `name`; inside a class, `__x` becomes the class's own."""
+    if not name.startswith("_") or name == "_":
+        return name
+    if class_name and name.startswith("__") and not name.endswith("__"):
+        name = f"_{class_name.lstrip('_')}{name}"
+    return BAR + name
+
+
+def unfold(text: str) -> str:
+    """Give a message, or a name, back in the program's own spelling."""
+    return text.replace(BAR, "")
+
+
+def fold_attribute(name: object) -> str:
+    """Return what to look up for an attribute named at run time.
+
+    Raises TypeError unless name is exactly a str: a subclass could answer the checks with lies.
+    Raises AttributeError for a name that the source could not have spelled either.
+    """
+    if type(name) is not str:
+        raise TypeError("an attribute's name must be a plain str")
+    if is_magic(name) or name in BLOCKED_ATTRIBUTES or BAR in name:
+        raise AttributeError(f"the attribute {name!r} is not available to programs")
+    return fold(name)

@@ -1,0 +1,160 @@
+"""Judge a program's source and compile what may run: parse, measure, fold names, transform, compile.
+
+Runs in: zygote, workers (compile only inside the jail: a parser is attack surface too). Talks to:
+folding.py, transformer.py, readonly.py. Never: executes program text.
+"""
+
+import ast
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+
+from edged.sandbox.facades import IMPORTABLE
+from edged.sandbox.folding import bound_names, fold_names
+from edged.sandbox.given import GIVEN_NAMES
+from edged.sandbox.guards import PROGRAM_FILE
+from edged.sandbox.readonly import GlobalUses, find_global_uses
+from edged.sandbox.refusals import ProgramRefused, Refusal, RefusalList
+from edged.sandbox.transformer import PolicyTransformer
+
+__all__ = ["CompiledProgram", "ProgramRefused", "Refusal", "SourceLimits", "compile_program"]
+
+ENTRY = "run"
+
+# What the parser and the compiler raise for text they cannot take: deep nesting comes as any of the
+# last three.
+_PARSER_ERRORS = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLimits:
+    """How much program there may be."""
+
+    source_bytes: int = 65_536
+    """A program with weights asks for more in its manifest."""
+    nodes: int = 20_000
+    """Of the syntax tree; a blob of weights is one."""
+    depth: int = 60
+    """Of the syntax tree; a chain of elif counts as one level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledProgram:
+    """A program that may run, and what its source says about its module-level names."""
+
+    code: CodeType
+    uses: GlobalUses
+
+
+def compile_program(source: str, limits: SourceLimits = SourceLimits()) -> CompiledProgram:  # noqa: B008
+    """Compile `source`; raises ProgramRefused with everything that is wrong with it."""
+    _check_size(source, limits)
+    tree = _parse(source)
+    _check_tree(tree, limits)
+    refusals = RefusalList()
+    _check_entry(tree, refusals)
+    fold_names(tree, GIVEN_NAMES, refusals)
+    bound = bound_names(tree)
+    uses = find_global_uses(tree, bound)
+    PolicyTransformer(IMPORTABLE, bound, refusals).visit(tree)
+    refusals.raise_if_any()
+    return CompiledProgram(code=_compile(tree), uses=uses)
+
+
+def _refuse(what: str, instead: str = "", *, line: int = 1, column: int = 1) -> ProgramRefused:
+    return ProgramRefused((Refusal(line=line, column=column, what=what, instead=instead),))
+
+
+def _check_size(source: str, limits: SourceLimits) -> None:
+    try:
+        size_bytes = len(source.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise _refuse("text that is not valid Unicode", "save the source as UTF-8") from None
+    if size_bytes > limits.source_bytes:
+        raise _refuse(f"a source of {size_bytes} bytes", f"at most {limits.source_bytes}")
+
+
+def _parse(source: str) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(source, PROGRAM_FILE)
+    except _PARSER_ERRORS as error:
+        raise _syntax_refusal(error) from None
+
+
+def _compile(tree: ast.Module) -> CodeType:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return compile(tree, PROGRAM_FILE, "exec", dont_inherit=True)
+    except _PARSER_ERRORS as error:
+        raise _syntax_refusal(error) from None
+
+
+def _syntax_refusal(error: BaseException) -> ProgramRefused:
+    if isinstance(error, SyntaxError):
+        return _refuse(
+            f"this syntax ({error.msg})", line=error.lineno or 1, column=error.offset or 1
+        )
+    if isinstance(error, RecursionError | MemoryError):
+        return _refuse("such deep nesting", "split it into statements")
+    return _refuse(f"this source ({error})")
+
+
+def _check_tree(tree: ast.Module, limits: SourceLimits) -> None:
+    """Count nodes and depth, without recursion: the tree may be deeper than Python's own stack."""
+    count = 0
+    pending: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while pending:
+        node, depth = pending.pop()
+        count += 1
+        if count > limits.nodes:
+            raise _refuse(
+                f"a program of more than {limits.nodes} syntax nodes",
+                "move constants into one string",
+            )
+        if depth > limits.depth:
+            line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+            raise _refuse(
+                f"nesting deeper than {limits.depth}",
+                "split it into statements",
+                line=line,
+                column=column,
+            )
+        pending += _children(node, depth)
+
+
+def _children(node: ast.AST, depth: int) -> Iterator[tuple[ast.AST, int]]:
+    is_elif = (
+        isinstance(node, ast.If) and len(node.orelse) == 1 and isinstance(node.orelse[0], ast.If)
+    )
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(
+            child, ast.expr_context | ast.operator | ast.unaryop | ast.cmpop | ast.boolop
+        ):
+            yield child, depth + (0 if is_elif and child in node.orelse else 1)  # type: ignore[attr-defined]
+
+
+def _check_entry(tree: ast.Module, refusals: RefusalList) -> None:
+    entries = [
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == ENTRY
+    ]
+    if not entries:
+        refusals.add(
+            tree, "a program without a function run", "define run(input_data) at the top level"
+        )
+    elif not _takes_one(entries[-1].args):
+        refusals.add(entries[-1], "this signature of run", "write run(input_data)")
+
+
+def _takes_one(arguments: ast.arguments) -> bool:
+    positional = len(arguments.posonlyargs) + len(arguments.args)
+    required = positional - len(arguments.defaults)
+    has_required_keyword = any(default is None for default in arguments.kw_defaults)
+    return (
+        required <= 1
+        and (positional >= 1 or arguments.vararg is not None)
+        and not has_required_keyword
+    )

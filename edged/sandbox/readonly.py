@@ -1,0 +1,220 @@
+"""Find out, from the source alone, how far a program gives its module-level containers away.
+
+The module's body should run once, not once a call: building 5,000 weights takes 2 ms. That is right
+only if no call can change what the body built. Freezing the containers was tried first and lost: a
+mapping proxy hands the dict itself to the other operand of `==` and `|` (so a program's `__eq__`
+gets at it), a tuple in a list's place breaks `+`, isinstance and JSON. So the source must show that
+functions only read them; then they stay what they are, at full speed. What the source does not show
+is not assumed: such a program's body runs again for every call (sharing.py decides).
+
+How far: *level* 0 is the container itself, 1 what it holds, 2 what that holds. A use that keeps the
+object from our sight (an argument, a return value, an operand) gives it away at its level. A dict
+of numbers given away at level 1 is harmless: numbers do not change. Local names that receive a part
+are followed by name, across the whole program.
+
+Runs in: zygote, workers. Talks to: nobody. Never: looks at a value.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+NEVER = 99
+"""The level of what is nowhere given away."""
+
+_ENDING_METHODS = frozenset(
+    {"keys", "index", "count", "isdisjoint", "issubset", "issuperset"}
+)  # no part of the container comes out: keys and members are immutable, or sharing.py says no
+_GIVING_METHODS = {"get": 1, "items": -1, "values": 0, "copy": 0}
+_ENDING_CALLS = frozenset({"len", "any", "all", "bool"})
+_GIVING_CALLS = {
+    **dict.fromkeys(("sorted", "list", "tuple", "set", "frozenset", "dict", "iter", "reversed"), 0),
+    **dict.fromkeys(("enumerate", "zip"), -1),
+    **dict.fromkeys(("min", "max", "sum"), 1),
+}
+# By these levels: a part looked up is one deeper; pairs (items, enumerate) put a tuple in between.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalUses:
+    """What the functions of a program do with module-level names."""
+
+    has_global_statement: bool
+    has_nonlocal_statement: bool
+    given_away: Mapping[str, int]
+    """The lowest level at which a name's value is given away; a missing name is not used in any function."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What becomes of an expression's value: it goes on as `node` or under `names`, or is given away."""
+
+    level: int
+    node: ast.expr | None = None
+    names: tuple[tuple[str, int], ...] = ()
+    is_given_away: bool = False
+
+
+def find_global_uses(tree: ast.Module, bound: frozenset[str]) -> GlobalUses:
+    """Examine a tree whose names are folded and which holds no guards yet. bound: every name that it binds."""
+    nodes = list(_inside_functions(tree))
+    trail = _Trail(nodes, bound)
+    return GlobalUses(
+        has_global_statement=any(isinstance(node, ast.Global) for node in nodes),
+        has_nonlocal_statement=any(isinstance(node, ast.Nonlocal) for node in nodes),
+        given_away={name: trail.find_level(name) for name in trail.loads},
+    )
+
+
+def _inside_functions(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield every node of every function, its signature included."""
+    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while pending:
+        node, is_inside = pending.pop()
+        is_inside = is_inside or isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        )
+        if is_inside:
+            yield node
+        pending += [(child, is_inside) for child in ast.iter_child_nodes(node)]
+
+
+class _Trail:
+    def __init__(self, nodes: list[ast.AST], bound: frozenset[str]) -> None:
+        self._bound = bound
+        self._parents: dict[ast.AST, ast.AST] = {}
+        self.loads: dict[str, list[ast.Name]] = defaultdict(list)
+        for node in nodes:
+            for child in ast.iter_child_nodes(node):
+                self._parents[child] = node
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+                self.loads[node.id].append(node)
+
+    def find_level(self, name: str) -> int:
+        """Return the lowest level at which the value of `name` is given away, following the names that get a part."""
+        lowest, levels, pending = NEVER, {name: 0}, [name]
+        while pending:
+            current = pending.pop()
+            for load in self.loads.get(current, ()):
+                for step in self._follow(load, levels[current]):
+                    if step.is_given_away:
+                        lowest = min(lowest, step.level)
+                    for target, level in step.names:
+                        if level < levels.get(target, NEVER):
+                            levels[target] = level
+                            pending.append(target)
+        return lowest
+
+    def _follow(self, node: ast.expr, level: int) -> Iterator[_Step]:
+        """Yield the steps that an expression's value takes until it ends, gets a name or is given away."""
+        at: ast.expr | None = node
+        while at is not None:
+            step = self._step(at, level)
+            yield step
+            at, level = step.node, max(step.level, -1)
+
+    def _step(self, node: ast.expr, level: int) -> _Step:
+        parent = self._parents.get(node)
+        match parent:
+            case ast.Subscript(value=value, ctx=ast.Load()) if value is node:
+                return _Step(level if isinstance(parent.slice, ast.Slice) else level + 1, parent)
+            case ast.Attribute(value=value, ctx=ast.Load()) if value is node:
+                return self._method_step(parent, level)
+            case ast.Call(args=arguments) if node in arguments:
+                return self._call_step(parent, level)
+            case (
+                ast.For(iter=value, target=target) | ast.comprehension(iter=value, target=target)
+            ) if value is node:
+                return self._name_step(*_pair_part(node, target, level + 1))
+            case ast.Assign(targets=[target]):
+                return self._name_step(target, level)
+        return _condition_step(node, parent, level)
+
+    def _method_step(self, attribute: ast.Attribute, level: int) -> _Step:
+        call = self._parents.get(attribute)
+        is_called = isinstance(call, ast.Call) and call.func is attribute
+        if attribute.attr in _ENDING_METHODS and is_called:
+            return _Step(level)
+        if attribute.attr in _GIVING_METHODS and is_called:
+            assert isinstance(call, ast.Call)
+            return _Step(level + _GIVING_METHODS[attribute.attr], call)
+        # `key=WEIGHTS.get` keeps the container to itself, and gives parts to whoever calls it.
+        is_lookup = attribute.attr == "get" and not is_called
+        return _Step(level + (1 if is_lookup else 0), is_given_away=True)
+
+    def _call_step(self, call: ast.Call, level: int) -> _Step:
+        name = (
+            call.func.id
+            if isinstance(call.func, ast.Name) and call.func.id not in self._bound
+            else ""
+        )
+        is_alone = len(call.args) == 1 and not call.keywords
+        if is_alone and (name in _ENDING_CALLS or _is_literal_join(call.func)):
+            return _Step(level)
+        if name in _GIVING_CALLS and (is_alone or name == "zip"):
+            return _Step(level + _GIVING_CALLS[name], call)
+        return _Step(level, is_given_away=True)
+
+    def _name_step(self, target: ast.expr, level: int) -> _Step:
+        """Bind a value of `level` to a target; a tuple takes it apart, one level deeper."""
+        names: list[tuple[str, int]] = []
+        pending = [(target, level)]
+        while pending:
+            part, depth = pending.pop()
+            match part:
+                case ast.Name(id=name) if not self._is_class_attribute(part):
+                    names.append((name, depth))
+                case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                    pending += [(inner, depth + 1) for inner in parts]
+                case ast.Starred(value=inner):
+                    pending.append((inner, depth - 1))
+                case _:
+                    return _Step(level, is_given_away=True)
+        return _Step(level, names=tuple(names))
+
+    def _is_class_attribute(self, target: ast.Name) -> bool:
+        """Whether a name is bound in a class body, and so is read as an attribute later on."""
+        at: ast.AST | None = target
+        while at is not None and not isinstance(
+            at, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
+            if isinstance(at, ast.ClassDef):
+                return True
+            at = self._parents.get(at)
+        return False
+
+
+def _pair_part(node: ast.expr, target: ast.expr, level: int) -> tuple[ast.expr, int]:
+    """Of the pairs that items() and enumerate() give, follow the second: the first is a key."""
+    match node, target:
+        case (
+            ast.Call(func=ast.Attribute(attr="items") | ast.Name(id="enumerate")),
+            ast.Tuple(elts=[ast.Name(), part]),
+        ):
+            return part, level + 1
+    return target, level
+
+
+def _condition_step(node: ast.expr, parent: ast.AST | None, level: int) -> _Step:
+    match parent:
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) if test is node:
+            return _Step(level)
+        case ast.UnaryOp(op=ast.Not()) | ast.Compare(ops=[ast.In() | ast.NotIn()]) if (
+            isinstance(parent, ast.UnaryOp) or parent.left is not node
+        ):
+            return _Step(level)
+        case ast.BoolOp() | ast.IfExp():
+            return _Step(level, parent)
+        case _:
+            return _Step(level, is_given_away=True)
+
+
+def _is_literal_join(function: ast.expr) -> bool:
+    """Whether this is `", ".join`, on a string in the source."""
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr == "join"
+        and isinstance(function.value, ast.Constant)
+        and isinstance(function.value.value, str)
+    )

@@ -1,0 +1,243 @@
+"""Decide, from what a module's body bound, whether one run of it may serve every call.
+
+It may if nothing that a call can reach can be changed by it: constants, functions over such,
+classes without mutable parts, and containers that readonly.py saw only being read. Anything else is
+not wrong, it only costs a run of the body for every call, which is also what keeps such a program's
+calls apart.
+
+Runs in: workers. Talks to: guards.py, readonly.py, facades. Never: changes what it looks at.
+"""
+
+import collections
+import datetime as dt
+import decimal
+import enum
+import fractions
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    GenericAlias,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+    NoneType,
+    UnionType,
+    WrapperDescriptorType,
+)
+
+from edged.sandbox.facades import Facade
+from edged.sandbox.guards import (
+    BaseDoor,
+    exit_without_traceback,
+    is_own_class,
+    is_own_function,
+)
+from edged.sandbox.readonly import NEVER, GlobalUses
+
+_NAMED_FIELD = type(collections.namedtuple("_Any", "field").field)  # type: ignore[attr-defined]  # noqa: PYI024
+
+_ATOMS = frozenset(
+    {
+        _NAMED_FIELD,
+        *(
+            NoneType,
+            bool,
+            int,
+            float,
+            complex,
+            str,
+            bytes,
+            range,
+            type(Ellipsis),
+            type(NotImplemented),
+            object,
+        ),
+        *(re.Pattern, re.RegexFlag, decimal.Decimal, fractions.Fraction, Facade),
+        *(dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone),
+        *(MethodDescriptorType, WrapperDescriptorType, MemberDescriptorType, GetSetDescriptorType),
+    }
+)
+_FLAT = (list, set, tuple, frozenset)
+_MAPPINGS = (dict, collections.Counter, collections.OrderedDict)
+_LRU_CACHE = type(functools.lru_cache(lambda: None))
+_EXIT_CODE = exit_without_traceback(lambda: None).__code__
+
+
+class NotShareable(Exception):
+    """Something that a call could change; it says what."""
+
+
+class Inventory:
+    """What a module's body bound. given: the ids of what we gave the program, which is frozen or harmless."""
+
+    def __init__(self, given: frozenset[int]) -> None:
+        self._given = given
+        self._seen: set[int] = set()  # ids of what was accepted, wherever it turns up again
+        self._containers: set[int] = (
+            set()
+        )  # ids of mutable ones: accepted under the one name they have
+        self._has_nonlocal = False
+        self.classes: set[type] = set()
+        self.caches: list[Callable[[], None]] = []
+        """What must be cleared before each call."""
+
+    def take(self, bound: Mapping[str, object], uses: GlobalUses) -> None:
+        """Go through every global of the program; raises NotShareable at the first that a call could change."""
+        if uses.has_global_statement:
+            raise NotShareable("a function rebinds a global")
+        self._has_nonlocal = uses.has_nonlocal_statement
+        for name, value in bound.items():
+            if type(value) in (list, set, tuple, *_MAPPINGS):
+                self._take_container(name, value, uses.given_away.get(name, NEVER))
+            else:
+                self._take(value)
+
+    def _take_container(self, name: str, value: object, given_away: int) -> None:
+        # Level -1 is a view of it, or pairs with its parts.
+        if given_away < self._depth(value):
+            raise NotShareable(f"{name} leaves the sight of the policy")
+
+    def _depth(self, value: object) -> int:
+        """Return how many levels down the last mutable container lies; 0 for what is immutable throughout."""
+        kind = type(value)
+        if kind in _MAPPINGS:
+            self._take_once(value)
+            assert isinstance(value, dict)
+            self._take_all(value)
+            return 1 + max(map(self._depth, value.values()), default=0)
+        if kind in _FLAT:
+            self._take_all(value)  # type: ignore[arg-type]
+            if kind in (tuple, frozenset):
+                return 0
+            self._take_once(value)
+            return 1
+        self._take(value)
+        return 0
+
+    def _take_once(self, container: object) -> None:
+        """A container under two names could be read under one and changed under the other."""
+        if id(container) in self._containers:
+            raise NotShareable("a container has two names")
+        self._containers.add(id(container))
+
+    def _take_all(self, values: Iterable[object]) -> None:
+        for value in values:
+            if type(value) is not str:
+                self._take(value)
+
+    def _take(self, value: object) -> None:
+        """Accept one immutable value with all that it reaches."""
+        kind = type(value)
+        if (
+            kind in _ATOMS
+            or id(value) in self._given
+            or id(value) in self._seen
+            or isinstance(value, BaseDoor)
+        ):
+            return
+        if kind in (tuple, frozenset):
+            self._take_all(value)  # type: ignore[arg-type]
+            return
+        self._seen.add(id(value))
+        self._take_composite(value)
+
+    def _take_composite(self, value: object) -> None:
+        if isinstance(value, FunctionType):
+            self._take_function(value)
+        elif isinstance(value, _LRU_CACHE):
+            self._take(value.__wrapped__)
+            self.caches.append(value.cache_clear)
+        elif isinstance(value, type):
+            self._take_class(value)
+        elif isinstance(value, enum.Enum):
+            self._take(type(value))
+        elif isinstance(value, GenericAlias | UnionType):
+            self._take_all(value.__args__)
+        elif not (
+            isinstance(value, BuiltinFunctionType)
+            and isinstance(value.__self__, type | ModuleType | NoneType)
+        ):
+            raise NotShareable(f"an object of type {type(value).__name__}")
+
+    def _take_function(self, function: FunctionType) -> None:
+        is_known = is_own_function(function) or function.__code__ is _EXIT_CODE
+        if not is_known or vars(function).keys() - {"__isabstractmethod__"}:
+            raise NotShareable(f"the function {function.__name__}")
+        if function.__closure__ and self._has_nonlocal:
+            raise NotShareable(f"the closure of {function.__name__} may be rebound")
+        self._take_all(function.__defaults__ or ())
+        self._take_all((function.__kwdefaults__ or {}).values())
+        for cell in function.__closure__ or ():
+            self._take(_content(cell))
+
+    # Classes.
+
+    def _take_class(self, cls: type) -> None:
+        if issubclass(cls, tuple) and hasattr(cls, "_field_defaults"):
+            self._take_all(cls._field_defaults.values())
+            if not is_own_class(cls):
+                return
+        if not is_own_class(cls):
+            raise NotShareable(f"the class {cls.__name__}")
+        self.classes.add(cls)
+        for base in cls.__bases__:
+            if is_own_class(base):
+                self._take(base)
+        for name, value in vars(cls).items():
+            self._take_class_attribute(name, value)
+        for member in (
+            getattr(cls, "__members__", {}).values() if issubclass(cls, enum.Enum) else ()
+        ):
+            self._take_member(member)
+
+    def _take_class_attribute(self, name: str, value: object) -> None:
+        if name == "__dataclass_fields__":
+            self._take_fields(value)  # type: ignore[arg-type]
+        elif (
+            name.startswith("_") and not is_own_function(value) and type(value) is not FunctionType
+        ):
+            return  # set by Python itself, and no program can spell it: private names are folded
+        elif isinstance(value, property):
+            self._take_all(
+                part for part in (value.fget, value.fset, value.fdel) if part is not None
+            )
+        elif isinstance(value, classmethod | staticmethod):
+            self._take(value.__func__)
+        elif isinstance(value, functools.cached_property):
+            self._take(value.func)
+        elif not _is_generated(name, value) and type(value) is not enum.property:
+            self._take(value)
+
+    def _take_fields(self, fields: Mapping[str, Field[object]]) -> None:
+        for field in fields.values():
+            if field.metadata:
+                raise NotShareable("a field with metadata")
+            self._take_all(
+                part for part in (field.default, field.default_factory) if part is not MISSING
+            )
+
+    def _take_member(self, member: enum.Enum) -> None:
+        self._seen.add(id(member))
+        attributes = {name: value for name, value in vars(member).items() if name != "__objclass__"}
+        self._take_all(attributes.values())
+
+
+def _is_generated(name: str, value: object) -> bool:
+    """Whether a library made this magic method for the class (dataclass, enum)."""
+    return (
+        name.startswith("_")
+        and type(value) is FunctionType
+        and not (is_own_function(value) or value.__code__ is _EXIT_CODE)
+    )
+
+
+def _content(cell: object) -> object:
+    try:
+        return cell.cell_contents  # type: ignore[attr-defined]
+    except ValueError:  # not filled yet: a function that its own module never finished defining
+        raise NotShareable("an empty closure") from None

@@ -1,0 +1,322 @@
+"""The second pass over a program: allow the syntax that is known to be safe and put guards where a check needs a value.
+
+Stock RestrictedPython guards every attribute, item and loop at run time, which makes a classifier
+3.5 times slower. Here the names were already judged in the source (folding.py), so attributes,
+items, loops and calls stay native, and a guard remains only where the source cannot tell: stores to
+attributes, base classes, and a few attribute names. What RestrictedPython still gives is its closed
+list: syntax that nobody has reviewed is refused.
+
+Runs in: zygote, workers. Talks to: facades (what can be imported), refusals.py. Never: runs program
+text.
+"""
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+
+from RestrictedPython.transformer import RestrictingNodeTransformer
+
+from edged.sandbox.names import GUARDED_ATTRIBUTES, METHODS, OWN, is_magic
+from edged.sandbox.refusals import RefusalList
+
+_Node = TypeVar("_Node", bound=ast.AST)
+
+_SELF_MATCHING: Final = frozenset(
+    {
+        "bool",
+        "bytearray",
+        "bytes",
+        "dict",
+        "float",
+        "frozenset",
+        "int",
+        "list",
+        "set",
+        "str",
+        "tuple",
+    }
+)
+_SYNTAX_NAMES: Final = {
+    "AsyncFunctionDef": "an async function",
+    "AsyncFor": "an async loop",
+    "AsyncWith": "an async with",
+    "Await": "await",
+    "TryStar": "except*",
+}
+
+
+class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
+    """Rewrites a tree whose names are folded. bound: every name that the program binds somewhere."""
+
+    def __init__(
+        self, importable: Mapping[str, frozenset[str]], bound: frozenset[str], refusals: RefusalList
+    ) -> None:
+        super().__init__()
+        self._importable = importable
+        self._bound = bound
+        self._refusals = refusals
+        self._is_in_class = False
+
+    # RestrictedPython's own reports, turned into refusals.
+
+    def error(self, node: ast.AST, info: str) -> None:
+        self._refusals.add(node, info)
+
+    def not_allowed(self, node: ast.AST) -> None:
+        name = type(node).__name__
+        self._refusals.add(node, _SYNTAX_NAMES.get(name, f"{name} syntax"))
+
+    def check_name(
+        self, node: ast.AST, name: str | None, allow_magic_methods: bool = False
+    ) -> None:  # noqa: ARG002, FBT001, FBT002
+        """Hold the first pass to its promise; only magic names that it let through still start with an underscore."""
+        is_magic_known = name in METHODS or name in ("__name__", "__slots__", "_")
+        if name is not None and name.startswith("_") and not is_magic_known:
+            self._refusals.add(node, f"the name {name!r}")
+
+    def _native(self, node: _Node) -> _Node:
+        visited: _Node = self.node_contents_visit(node)
+        return visited
+
+    # Names, attributes, items.
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        self.check_name(node, node.id)
+        if node.id == "super" and "super" not in self._bound:
+            self._refusals.add(node, "super other than as a call", "write super().method(...)")
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        is_on_super = self._is_real_super(node.value)
+        node = self._native(node)
+        if not isinstance(node.ctx, ast.Load):
+            node.value = _hook("_store_", node.value)
+            return node
+        if node.attr == "__name__":
+            return _hook("_name_of_", node.value)
+        if node.attr in GUARDED_ATTRIBUTES:
+            return _hook("_guarded_", node.value, ast.Constant(node.attr))
+        if is_magic(node.attr) and not is_on_super:
+            return _hook("_magic_", node.value, ast.Constant(node.attr))
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        return self._native(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        return node if self._is_real_super(node) else self._native(node)
+
+    def _is_real_super(self, node: ast.expr) -> bool:
+        """Whether this is `super()` with nothing in the brackets, and the name still Python's own."""
+        return (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "super"
+            and not node.args
+            and not node.keywords
+            and "super" not in self._bound
+        )
+
+    def visit_TemplateStr(self, node: ast.AST) -> None:
+        self.not_allowed(node)
+
+    # Statements.
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        return self._native(node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        if isinstance(node.target, ast.Attribute) and node.target.attr in GUARDED_ATTRIBUTES:
+            # It reads the attribute past the guard, and the other operand may be the program's.
+            self._refusals.add(
+                node, f"augmented assignment to {node.target.attr!r}", "choose another name"
+            )
+        return self._native(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        """Keep an annotation only where it means something when the program runs: on a class's fields."""
+        is_field = self._is_in_class and isinstance(node.target, ast.Name)
+        node = self._native(node)
+        if is_field:
+            node.annotation = _field_annotation(node.annotation)
+            return node
+        if node.value is None:
+            return ast.copy_location(ast.Pass(), node)
+        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        return self._native(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        if node.is_async:
+            self._refusals.add(node.target, "an async comprehension")
+        return self._native(node)
+
+    def visit_With(self, node: ast.With) -> ast.AST:
+        return self._native(node)
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """Walk down a chain of elif in a loop: it nests in the tree, though not to its reader."""
+        link = node
+        while True:
+            link.test = self.visit(link.test)
+            link.body = self._visit_each(link.body)
+            if not (len(link.orelse) == 1 and isinstance(link.orelse[0], ast.If)):
+                link.orelse = self._visit_each(link.orelse)
+                return node
+            link = link.orelse[0]
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node = self._native(node)
+        if node.type is None:
+            node.type = ast.copy_location(ast.Name("_Exception_", ast.Load()), node)
+        return node
+
+    def _visit_each(self, statements: Iterable[ast.stmt]) -> list[ast.stmt]:
+        visited = (self.visit(statement) for statement in statements)
+        return [statement for statement in visited if statement is not None]
+
+    # Functions and classes.
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        was_in_class, self._is_in_class = self._is_in_class, False
+        node = self._native(node)
+        self._is_in_class = was_in_class
+        self.check_name(node, node.name)
+        node.returns = None
+        if node.name == "__exit__":
+            node.decorator_list.append(ast.copy_location(ast.Name("_exit_", ast.Load()), node))
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        return self._native(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node = self._native(node)
+        self.check_name(node, node.arg)
+        node.annotation = None
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if node.keywords:
+            self._refusals.add(
+                node, f"a class keyword ({node.keywords[0].arg!r})", "write a plain class"
+            )
+        was_in_class, self._is_in_class = self._is_in_class, True
+        node = self._native(node)
+        self._is_in_class = was_in_class
+        self.check_name(node, node.name)
+        functions = (part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef))
+        defined = sorted({name for name in functions if is_magic(name)})
+        vetted = _hook("_bases_", ast.Constant(tuple(defined)), *node.bases, place=node)
+        node.bases = (
+            [ast.copy_location(ast.Starred(vetted, ast.Load()), node)] if node.bases else []
+        )
+        # Behind the docstring, which is one only in the first place.
+        node.body.insert(
+            1 if ast.get_docstring(node, clean=False) is not None else 0, _own_mark(node)
+        )
+        return node
+
+    # Imports.
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        for alias in node.names:
+            self._check_module(node, alias.name)
+            self.check_name(node, alias.asname)
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        if node.module == "__future__":
+            return None
+        module = "." * node.level + (node.module or "")
+        if self._check_module(node, module):
+            for alias in node.names:
+                self._check_member(node, module, alias.name)
+                self.check_name(node, alias.asname)
+        return node
+
+    def _check_module(self, node: ast.AST, module: str) -> bool:
+        if module in self._importable:
+            return True
+        tops = sorted(name for name in self._importable if "." not in name)
+        self._refusals.add(node, f"import of {module!r}", f"programs may import {', '.join(tops)}")
+        return False
+
+    def _check_member(self, node: ast.AST, module: str, name: str) -> None:
+        if name not in self._importable[module]:
+            offered = ", ".join(sorted(self._importable[module])[:60])
+            self._refusals.add(node, f"import of {name!r} from {module!r}", f"it offers {offered}")
+
+    # Patterns.
+
+    def visit_Match(self, node: ast.Match) -> ast.AST:
+        return self._native(node)
+
+    visit_match_case = visit_Match
+    visit_MatchSingleton = visit_Match
+    visit_MatchSequence = visit_Match
+    visit_MatchMapping = visit_Match
+    visit_MatchStar = visit_Match
+    visit_MatchAs = visit_Match
+    visit_MatchOr = visit_Match
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> ast.AST:
+        self._check_pattern_reference(node.value)
+        return node
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
+        """Refuse positional parts: they read whatever `__match_args__` names, unseen by the compiler."""
+        is_self_matching = (
+            isinstance(node.cls, ast.Name) and node.cls.id in _SELF_MATCHING - self._bound
+        )
+        if node.patterns and not is_self_matching:
+            self._refusals.add(
+                node, "a class pattern with positional parts", "write Class(name=pattern)"
+            )
+        if any(name in GUARDED_ATTRIBUTES for name in node.kwd_attrs):
+            self._refusals.add(
+                node, "a class pattern on this attribute", "read the attribute in the case"
+            )
+        self._check_pattern_reference(node.cls)
+        node.patterns = [self.visit(pattern) for pattern in node.patterns]
+        node.kwd_patterns = [self.visit(pattern) for pattern in node.kwd_patterns]
+        return node
+
+    def _check_pattern_reference(self, node: ast.expr) -> None:
+        """A pattern may name a constant or a dotted attribute, and takes no guard in between."""
+        for part in ast.walk(node):
+            if isinstance(part, ast.Attribute) and (
+                is_magic(part.attr) or part.attr in GUARDED_ATTRIBUTES
+            ):
+                self._refusals.add(
+                    part, f"the attribute {part.attr!r} in a pattern", "compare in an if"
+                )
+            elif isinstance(part, ast.Name):
+                self.check_name(part, part.id)
+
+
+def _hook(name: str, *arguments: ast.expr, place: ast.AST | None = None) -> ast.Call:
+    """Return a call of one of our guards, at `place` or at its first argument."""
+    place = place or arguments[0]
+    call = ast.Call(func=ast.Name(name, ast.Load()), args=list(arguments), keywords=[])
+    for fresh in (call, call.func, *(part for part in arguments if not hasattr(part, "lineno"))):
+        ast.copy_location(fresh, place)
+    return call
+
+
+def _own_mark(place: ast.ClassDef) -> ast.stmt:
+    mark = ast.Assign(targets=[ast.Name(OWN, ast.Store())], value=ast.Constant(value=True))
+    for fresh in (mark, mark.targets[0], mark.value):
+        ast.copy_location(fresh, place)
+    return mark
+
+
+def _field_annotation(annotation: ast.expr) -> ast.expr:
+    """Return ClassVar where it is meant, else None: of a field, only the name matters at run time."""
+    words = {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(annotation)}
+    kept = ast.Name("_ClassVar_", ast.Load()) if "ClassVar" in words else ast.Constant(None)
+    return ast.copy_location(kept, annotation)

@@ -1,0 +1,162 @@
+"""One jailed process: load one program, then answer its calls until told to stop.
+
+Runs in: the worker. Talks to: its pool, over one socket and one shared page. Never: opens a file,
+reads a second program, or outlives a call that ran out of time or memory.
+"""
+
+import gc
+import json
+import os
+import resource
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final, NoReturn
+
+from edged.sandbox import jail
+from edged.sandbox.answers import Answers
+from edged.sandbox.call import CallRunner
+from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
+from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
+from edged.sandbox.frames import Frame, Kind, Load, frame, split, unpack_load
+from edged.sandbox.loader import Program, load
+from edged.sandbox.page import SharedPage
+from edged.sandbox.policy import SourceLimits
+from edged.sandbox.refusals import ProgramRefused, Refusal
+
+HEADROOM_BYTES: Final = 16 * 1024 * 1024
+"""Kept from programs, so that the harness can report that memory ran out."""
+
+_RECEIVE_BYTES: Final = 256 * 1024
+
+
+def serve(
+    *,
+    worker_id: int,
+    channel: socket.socket,
+    page_fd: int,
+    memory_bytes: int,
+    require: Sequence[str],
+) -> NoReturn:
+    """Lock this process and answer calls. Leaves by `os._exit`: nothing of the zygote may run.
+
+    memory_bytes: of address space for loading and again for a call. require: names of barriers.
+    """
+    status = EXIT_BROKEN
+    try:
+        worker = Worker(channel, SharedPage.open(page_fd))
+        status = worker.run(worker_id=worker_id, memory_bytes=memory_bytes, require=require)
+    except MemoryError:
+        status = EXIT_MEMORY
+    finally:
+        os._exit(status)
+
+
+class Worker:
+    """The life of one process, from fork to exit."""
+
+    def __init__(self, channel: socket.socket, page: SharedPage) -> None:
+        self._channel = channel
+        self._page = page
+        self._deadline = SoftDeadline()
+        self._answers = Answers(channel, self._deadline)
+        self._statm_fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+        self._runner: CallRunner | None = None
+
+    def run(self, *, worker_id: int, memory_bytes: int, require: Sequence[str]) -> int:
+        """Return the exit status."""
+        self._deadline.install()
+        self._answers.install()
+        # What a finaliser raises is the program's affair, and there is no stderr to write it to.
+        sys.unraisablehook = _ignore
+        used_bytes = jail.used_address_space_bytes(self._statm_fd)
+        achieved = jail.lock(
+            worker_id=worker_id,
+            keep_fds=(self._channel.fileno(), self._statm_fd),
+            memory_bytes=used_bytes + 2 * memory_bytes + HEADROOM_BYTES,
+        )
+        self._say(Kind.READY, achieved.as_json())
+        if any(not getattr(achieved, barrier) for barrier in require):
+            return EXIT_TOO_WEAK
+        return self._answer_frames()
+
+    def _answer_frames(self) -> int:
+        rest = b""
+        while received := self._channel.recv(_RECEIVE_BYTES):
+            frames, rest = split(rest + received if rest else received)
+            for arrived in frames:
+                if not self._obey(arrived):
+                    return EXIT_DONE
+            self._answers.flush()
+        return EXIT_DONE
+
+    def _obey(self, arrived: Frame) -> bool:
+        """Tell whether this process may go on."""
+        if self._runner is None:
+            return self._load(unpack_load(arrived.body))
+        answer = self._runner.run(arrived)
+        self._answers.add(answer.frame, answer.end_ns)
+        if answer.is_last:
+            _limit_memory(resource.getrlimit(resource.RLIMIT_AS)[1], keep_hard=True)
+            self._answers.flush()
+        return not answer.is_last
+
+    def _load(self, order: Load) -> bool:
+        used_bytes = jail.used_address_space_bytes(self._statm_fd)
+        _limit_memory(used_bytes + order.memory_bytes, keep_hard=True)
+        try:
+            program = self._load_bounded(order)
+        except ProgramRefused as refused:
+            self._say(Kind.REFUSED, [asdict(refusal) for refusal in refused.refusals])
+            return False
+        self._runner = CallRunner(
+            program,
+            page=self._page,
+            deadline=self._deadline,
+            result_bytes_limit=order.result_bytes_limit,
+            returns_confidence=order.returns_confidence,
+        )
+        # A model's weights must not be walked by every collection.
+        gc.collect()
+        gc.freeze()
+        used_bytes = jail.used_address_space_bytes(self._statm_fd)
+        os.close(self._statm_fd)
+        _limit_memory(used_bytes + order.memory_bytes, keep_hard=False)
+        self._channel.sendall(frame(Kind.LOADED, 0, b""))
+        return True
+
+    def _load_bounded(self, order: Load) -> Program:
+        """Raise ProgramRefused whatever goes wrong: a program that cannot be loaded is refused."""
+        try:
+            try:
+                self._deadline.arm(order.load_limit_ns)
+                source = order.source.decode()
+                limits = SourceLimits(source_bytes=order.source_bytes_limit)
+                return load(source, limits)
+            finally:
+                self._deadline.disarm()
+        except DeadlinePassed:
+            raise _refused(
+                "a program that takes too long to load", "move work into run()"
+            ) from None
+        except MemoryError:
+            raise _refused("a program that takes too much memory to load", "") from None
+
+    def _say(self, kind: Kind, content: object) -> None:
+        self._channel.sendall(frame(kind, 0, json.dumps(content).encode()))
+
+
+def _refused(what: str, instead: str) -> ProgramRefused:
+    return ProgramRefused((Refusal(line=1, column=1, what=what, instead=instead),))
+
+
+def _limit_memory(soft_bytes: int, *, keep_hard: bool) -> None:
+    hard_bytes = resource.getrlimit(resource.RLIMIT_AS)[1]
+    if not keep_hard:
+        hard_bytes = min(hard_bytes, soft_bytes + HEADROOM_BYTES)
+    resource.setrlimit(resource.RLIMIT_AS, (min(soft_bytes, hard_bytes), hard_bytes))
+
+
+def _ignore(_unraisable: object) -> None:
+    """Drop it."""

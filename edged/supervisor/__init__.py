@@ -1,0 +1,1 @@
+"""Binds the listeners, starts the other processes and watches them."""

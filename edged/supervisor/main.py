@@ -1,0 +1,156 @@
+"""Start the gateway and the agent, keep them running, drain them in order.
+
+A single thread around `select`: signals, ended children and ready children arrive as readable
+descriptors. Runs in: `edged serve`. Never: opens an event loop, or imports gateway or agent.
+"""
+
+import os
+import selectors
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sdnotify
+import structlog
+
+from edged.deployment import Deployment
+from edged.inheritance import Inheritance
+from edged.supervisor.child import Child
+from edged.supervisor.listeners import Listeners
+
+log = structlog.get_logger()
+AGENT_STOP_S = 10.0  # the agent sends what the drained gateway logged last
+TICK_S = 1.0
+
+
+class Supervisor:
+    """Two children, one loop."""
+
+    def __init__(self, deployment: Deployment, listeners: Listeners) -> None:
+        self._drain_timeout_s = deployment.runtime.drain_timeout_s
+        self._listeners = listeners
+        self._notifier = sdnotify.SystemdNotifier()
+        self._gateway = self._child("gateway", deployment, with_key=False)
+        self._agent = self._child("agent", deployment, with_key=True)
+        self._signals = 0  # stop signals received
+        self._has_announced = False
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; a second one stops at once. Returns the exit code."""
+        with _signal_pipe() as signals:
+            for child in self._children:
+                child.start()
+            while not self._signals:
+                self._turn(signals, TICK_S)
+                self._restart_due()
+            return self._drain(signals)
+
+    @property
+    def _children(self) -> tuple[Child, Child]:
+        return self._gateway, self._agent
+
+    def _child(self, name: str, deployment: Deployment, *, with_key: bool) -> Child:
+        descriptors = (
+            {"http": self._listeners.http.fileno(), "control": self._listeners.control.fileno()}
+            if name == "gateway"
+            else {}
+        )
+        inheritance = Inheritance(
+            settings=deployment.render(with_key=with_key).decode(),
+            descriptors=descriptors,
+            grpc_address=self._listeners.grpc_address,
+            control_path=str(self._listeners.control_path),
+            parent=os.getpid(),
+        )
+        module = f"edged.{name}.main"
+        return Child(name, module, inheritance, time.monotonic)
+
+    def _turn(self, signals: int, timeout_s: float) -> None:
+        """Wait for the next event and act on everything that is there."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(signals, selectors.EVENT_READ, lambda: self._take_signals(signals))
+            for child in self._children:
+                if child.ready_fd >= 0:
+                    selector.register(child.ready_fd, selectors.EVENT_READ, child.take_ready)
+                if child.is_alive:
+                    selector.register(
+                        child.pidfd, selectors.EVENT_READ, lambda c=child: self._ended(c)
+                    )
+            due = [child.restart_at_s for child in self._children if child.restart_at_s is not None]
+            wait_s = min([timeout_s, *(at_s - time.monotonic() for at_s in due)])
+            for key, _ in selector.select(max(0.0, wait_s)):
+                key.data()
+        self._announce()
+
+    def _take_signals(self, signals: int) -> None:
+        stops = (signal.SIGTERM, signal.SIGINT)
+        self._signals += sum(byte in stops for byte in os.read(signals, 64))
+
+    def _ended(self, child: Child) -> None:
+        code = child.reap()
+        if self._signals:
+            return
+        delay_s = child.schedule_restart()
+        log.warning("child_ended", child=child.name, code=code, restart_in_s=round(delay_s, 2))
+
+    def _restart_due(self) -> None:
+        for child in self._children:
+            if child.restart_at_s is not None and child.restart_at_s <= time.monotonic():
+                child.start()
+
+    def _announce(self) -> None:
+        """Tell systemd and the log, once, that calls are answered."""
+        if self._has_announced or not self._gateway.is_ready:
+            return
+        self._has_announced = True
+        self._notifier.notify("READY=1\nSTATUS=serving")
+        log.info(
+            "edged_ready", grpc=self._listeners.grpc_address, http=self._listeners.http_address
+        )
+
+    def _drain(self, signals: int) -> int:
+        """Stop the gateway, then the agent, each within its time; a second signal hurries."""
+        self._notifier.notify("STOPPING=1\nSTATUS=draining")
+        log.info("draining", timeout_s=self._drain_timeout_s)
+        self._stop(self._gateway, signals, self._drain_timeout_s + 2)
+        self._stop(self._agent, signals, AGENT_STOP_S)
+        log.info("stopped")
+        return 0
+
+    def _stop(self, child: Child, signals: int, timeout_s: float) -> None:
+        child.signal(signal.SIGTERM)
+        end_s = time.monotonic() + timeout_s
+        while child.is_alive and self._signals < 2 and time.monotonic() < end_s:
+            self._turn(signals, min(TICK_S, max(0.0, end_s - time.monotonic())))
+        if child.is_alive:
+            log.warning("child_killed", child=child.name)
+            child.signal(signal.SIGKILL)
+            child.reap()
+
+
+def supervise(deployment: Deployment) -> int:
+    """Run `edged` until it is told to stop. Raises ConfigInvalid when a port cannot be bound."""
+    runtime_dir = Path(tempfile.mkdtemp(prefix="edged-"))  # short: a Unix socket's path ends at 107
+    try:
+        return Supervisor(deployment, Listeners.bind(deployment.listen, runtime_dir)).run()
+    finally:
+        shutil.rmtree(runtime_dir, ignore_errors=True)
+
+
+@contextmanager
+def _signal_pipe() -> Iterator[int]:
+    """Yield a descriptor on which every stop signal arrives as one byte."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writer)
+    try:
+        yield reader
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)

@@ -1,0 +1,147 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edged.datasets.layout import Layout
+from edged.datasets.writer import LogWriter
+from edged.errors import LogUnwritable
+from tests.fakes.clock import FakeClock
+
+NOON = 1_763_899_200.0  # 2025-11-23T12:00:00Z
+DAY_S = 86_400
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOON)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path)
+
+
+@pytest.fixture
+def writer(layout: Layout, clock: FakeClock):
+    writer = LogWriter(layout, "executions", clock)
+    yield writer
+    writer.close()
+
+
+def files(layout: Layout, task: str = "spam") -> dict[str, str]:
+    folder = layout.log(task, "executions")
+    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_lines_of_one_day_share_a_file(writer, layout):
+    writer.append("spam", [b"1\n", b"2\n"])
+    writer.append("spam", [b"3\n"])
+
+    assert files(layout) == {"2025-11-23.jsonl": "1\n2\n3\n"}
+
+
+def test_the_utc_day_chooses_the_file(writer, layout, clock):
+    writer.append("spam", [b"1\n"])
+
+    clock.advance(DAY_S / 2)
+    writer.append("spam", [b"2\n"])
+
+    assert files(layout) == {"2025-11-23.jsonl": "1\n", "2025-11-24.jsonl": "2\n"}
+
+
+def test_a_clock_that_goes_back_does_not_reopen_yesterday(writer, layout, clock):
+    writer.append("spam", [b"1\n"])
+
+    clock.advance(-DAY_S)
+    writer.append("spam", [b"2\n"])
+
+    assert files(layout) == {"2025-11-23.jsonl": "1\n2\n"}
+
+
+def test_a_second_writer_takes_a_file_of_its_own(writer, layout, clock):
+    writer.append("spam", [b"1\n"])
+    second = LogWriter(layout, "executions", clock)
+
+    second.append("spam", [b"2\n"])
+    second.close()
+
+    assert files(layout) == {"2025-11-23.1.jsonl": "2\n", "2025-11-23.jsonl": "1\n"}
+
+
+def test_a_torn_tail_is_set_aside_and_never_merged(writer, layout):
+    folder = layout.log("spam", "executions")
+    folder.mkdir(parents=True)
+    long_torn_tail = '{"torn": "' + "x" * 200_000
+    (folder / "2025-11-23.jsonl").write_text("whole\n" + long_torn_tail)
+
+    writer.append("spam", [b"next\n"])
+
+    assert files(layout) == {
+        "2025-11-23.jsonl": "whole\nnext\n",
+        "2025-11-23.jsonl.torn": long_torn_tail + "\n",
+    }
+
+
+def test_a_file_that_is_torn_from_its_first_byte_starts_anew(writer, layout):
+    folder = layout.log("spam", "executions")
+    folder.mkdir(parents=True)
+    (folder / "2025-11-23.jsonl").write_text("torn")
+
+    writer.append("spam", [b"next\n"])
+
+    assert files(layout)["2025-11-23.jsonl"] == "next\n"
+
+
+def test_a_full_disk_refuses_the_append_and_leaves_no_part_of_it(layout):
+    """RLIMIT_FSIZE makes the kernel write a part and then refuse, as a full disk does."""
+    code = f"""
+import json, resource, signal, sys
+from pathlib import Path
+from edged.datasets.layout import Layout
+from edged.datasets.writer import LogWriter
+from edged.errors import LogUnwritable
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+writer = LogWriter(Layout(Path({str(layout.data_dir)!r})), "executions", lambda: {NOON})
+writer.append("spam", [b"a" * 899 + b"\\n"])
+try:
+    writer.append("spam", [b"b" * 899 + b"\\n"])
+except LogUnwritable as error:
+    print(json.dumps({{"code": error.code, "text": str(error)}}))
+writer.append("spam", [b"c" * 9 + b"\\n"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    refusal = json.loads(done.stdout)
+    assert refusal["code"] == "log_unwritable"
+    assert "File too large" in refusal["text"]
+    assert files(layout) == {"2025-11-23.jsonl": "a" * 899 + "\n" + "c" * 9 + "\n"}
+
+
+def test_an_unusable_folder_is_a_clear_error(layout, clock):
+    layout.datasets.parent.mkdir(exist_ok=True)
+    layout.datasets.write_text("a file where the folder should be")
+    writer = LogWriter(layout, "executions", clock)
+
+    with pytest.raises(LogUnwritable, match="Not a directory") as caught:
+        writer.append("spam", [b"1\n"])
+
+    assert caught.value.retryable
+
+
+def test_open_files_do_not_grow_with_days(writer, clock):
+    writer.append("spam", [b"1\n"])
+    before = open_files()
+
+    for _ in range(10):
+        clock.advance(DAY_S)
+        writer.append("spam", [b"1\n"])
+
+    assert open_files() == before

@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+
+from edged.config import load
+from edged.deployment import Deployment
+from edged.errors import ConfigInvalid
+
+SPECIFIED = """
+runtime:   {mode: edge}
+cloud:     {api_url: "http://127.0.0.1:8000", api_key: "${LOOPAI_API_KEY}", realtime_enabled: true}
+execution: {worker_count: 4, timeout_ms: 1000}
+sampling:  {strategy: random, rate: 0.05}
+telemetry: {enabled: true, upload_interval_sec: 60, batch_size: 1000, privacy_mode: balanced}
+storage:   {data_dir: data, retention_days: 30, max_size_gb: 100}
+retention: {executions: {keep_days: 7, compress_after: 1}, validations: {keep_days: 30}}
+privacy:   {pii_detection: true, hash_inputs: false, sample_only: true}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "deployment.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    for name in ("LOOPAI_API_KEY", "LOOPAI_TASK_ID", "LOOPAI_EXECUTION__TIMEOUT_MS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_specified_file_is_read_whole(write, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOOPAI_API_KEY", "made-up")
+
+    deployment = load(write(SPECIFIED), {}, None)
+
+    assert deployment.storage.data_dir == tmp_path / "data"
+    assert deployment.cloud.link_address == "127.0.0.1:50052"
+    assert deployment.cloud.api_key.get_secret_value() == "made-up"
+
+
+def test_flags_win_over_environment_over_file(write, monkeypatch):
+    path = write("execution: {timeout_ms: 1, worker_count: 1, memory_mb: 100}")
+    monkeypatch.setenv("LOOPAI_EXECUTION__TIMEOUT_MS", "2")
+    monkeypatch.setenv("LOOPAI_EXECUTION__WORKER_COUNT", "2")
+
+    execution = load(path, {"execution": {"timeout_ms": 3}}, None).execution
+
+    assert (execution.timeout_ms, execution.worker_count, execution.memory_mb) == (3, 2, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("surprise: 1", "surprise: unknown key"),
+        ("execution: {timeout: 5}", "execution.timeout: unknown key"),
+        ("execution: {timeout_ms: soon}", "execution.timeout_ms: Input should be a valid number"),
+        ("sampling: {rate: 0.5}", "sampling.rate: Input should be less than or equal to 0.2"),
+        ('storage: {data_dir: "${NOT_SET}"}', "storage.data_dir: the environment has no NOT_SET"),
+        ("cloud: {api_key: in-clear}", "cloud.api_key: write ${LOOPAI_API_KEY}"),
+        ("cloud: {api_url: ftp://x}", "must look like http://host:port"),
+        ("listen: {grpc: 50051}", "listen.grpc"),
+        ("- 1", "must be a mapping of sections"),
+        ("a: [", "while parsing"),
+        ("a: &x [1, 1]\nb: [*x, *x]", "aliases (*name) are not allowed"),
+    ],
+)
+def test_a_wrong_file_gets_one_clear_line(write, text, message):
+    with pytest.raises(ConfigInvalid) as caught:
+        load(write(text), {}, None)
+
+    assert message in str(caught.value)
+    assert "deployment.yaml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "in-clear" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ConfigInvalid, match=r"absent\.yaml: No such file"):
+        load(tmp_path / "absent.yaml", {}, None)
+
+
+def test_only_the_agent_inherits_the_key(monkeypatch):
+    monkeypatch.setenv("LOOPAI_API_KEY", "made-up")
+    deployment = load(None, {}, None)
+
+    agents, gateways = (deployment.render(with_key=flag) for flag in (True, False))
+
+    assert Deployment.inherited(agents).cloud.api_key.get_secret_value() == "made-up"
+    assert b"made-up" not in gateways
+    assert "made-up" not in repr(deployment)
+
+
+def test_a_key_comes_from_a_file(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("from-file\n")
+
+    deployment = load(None, {}, path)
+
+    assert deployment.cloud.api_key.get_secret_value() == "from-file"
+
+
+def test_the_environment_names_the_task(monkeypatch):
+    monkeypatch.setenv("LOOPAI_TASK_ID", "spam")
+
+    assert load(None, {}, None).tasks == ("spam",)
+
+
+def test_what_nothing_obeys_yet_is_listed(write):
+    assert load(write("privacy: {hash_inputs: true}"), {}, None).without_effect == ["privacy"]
