@@ -29,6 +29,9 @@ class ArtifactStatement:
     version: int
     digest: Digest
 
+    def __str__(self) -> str:
+        return f"{self.task} v{self.version} ({self.digest})"
+
 
 class SigningKey:
     """The control plane's private key."""

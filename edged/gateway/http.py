@@ -6,16 +6,20 @@ Runs in: the gateway, under uvicorn. Never: answers anything the gRPC door would
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from edged import errors
 from edged.datasets.records import Execution
-from edged.gateway.counters import Counters, Exporter
+from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.health import Health
 from edged.pool.errors import PoolFull
+from edged.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from edged.gateway.exporter import Exporter
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -50,13 +54,12 @@ class BodyTooLarge(errors.CallerError):
 class HttpDoor:
     """POST /execute, POST /v1/execute/{task}, GET /healthz, /readyz and /metrics."""
 
-    def __init__(
-        self, executor: Executor, health: Health, counters: Counters, exporter: Exporter
-    ) -> None:
+    def __init__(self, executor: Executor, health: Health, counters: Counters, pool: Pool) -> None:
         self._executor = executor
         self._health = health
         self._counters = counters
-        self._exporter = exporter
+        self._pool = pool
+        self._exporter: Exporter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -114,6 +117,10 @@ class HttpDoor:
         return Answer(200 if report["ready"] else 503, orjson.dumps(report))
 
     def _metrics(self) -> Answer:
+        if self._exporter is None:
+            from edged.gateway.exporter import Exporter  # 50 ms that a restart need not wait for
+
+            self._exporter = Exporter(self._counters, self._pool)
         return Answer(200, self._exporter.text(), content_type=b"text/plain; version=0.0.4")
 
 

@@ -24,7 +24,7 @@ from edged.datasets.writer import LogWriter
 from edged.deployment import Deployment
 from edged.gateway.catalog import Catalog
 from edged.gateway.control import Control
-from edged.gateway.counters import Counters, Exporter
+from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor
 from edged.gateway.health import Health
 from edged.gateway.http import HttpDoor
@@ -63,7 +63,7 @@ class Gateway:
             (SERVICE,),
             checks,
         )
-        door = HttpDoor(self._executor, self.health, counters, Exporter(counters, self.pool))
+        door = HttpDoor(self._executor, self.health, counters, self.pool)
         self._http = _http_server(door)
         self.control = Control(layout, self._catalog, self.health, _socket(inheritance, "control"))
 

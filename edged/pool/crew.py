@@ -48,6 +48,7 @@ class Crew:
     ) -> None:
         """versions: those that may be asked to give a worker back."""
         self.report: JailReport | None = None
+        self.executions = 0
         self.kills = 0
         self.respawns = 0
         self._settings = settings
@@ -161,8 +162,12 @@ class Crew:
             return
         missing = len(self._wanted) + self._settings.spare_workers
         missing = max(missing, 0 if self._is_ready else 1)
-        for _ in range(missing - len(self._spares) - len(self._starting)):
-            self._spawn(self._zygote)
+        try:
+            for _ in range(missing - len(self._spares) - len(self._starting)):
+                self._spawn(self._zygote)
+        except OSError as error:  # no file descriptor or no memory left
+            log.error("worker_not_started", error=str(error))
+            self._loop.call_later(_START_AGAIN_S, self._refill)
 
     def _spawn(self, zygote: Zygote) -> None:
         ours, theirs = socket.socketpair()
@@ -228,13 +233,14 @@ class Crew:
         worker.leave()
 
     def on_answers(self, worker: Worker, run_ns: Sequence[int]) -> None:
+        self.executions += len(run_ns)
         self._lent[worker.id].answered(worker, run_ns)
 
     def on_gone(self, worker: Worker, cause: Cause, running: Running) -> None:
         del self._workers[worker.id]
         if worker in self._spares:
             self._spares.remove(worker)
-        if cause is not Cause.LEFT:
+        if cause is not Cause.LEFT and self._zygote is not None:
             self.respawns += 1
             log.info("worker_gone", worker=worker.id, key=worker.key, cause=cause.value)
         self.kills += cause is Cause.DEADLINE
@@ -247,7 +253,7 @@ class Crew:
             self._loading.discard(worker.id)
             self._load_ended(version, cause)
         elif version is not None:
-            version.lost(worker, cause, running)
+            self.executions += version.lost(worker, cause, running)
         self._refill()
 
     def _load_ended(self, version: Version, cause: Cause) -> None:

@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final, Self
 
 import structlog
@@ -65,6 +64,7 @@ class Pool:
         self._settings = settings
         self._time_limit_ns = int(settings.time_limit_ms * 1e6)
         self._versions: dict[str, Version] = {}
+        self._retiring: list[Version] = []  # those that still had calls at the last look
         self._crew: Crew | None = None
         self._group: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
@@ -78,33 +78,17 @@ class Pool:
         self._running = self._group.create_task(self.run(), name="pool")
         try:
             await self.wait_ready()
-        except Exception as error:
+        except BaseException:
             with contextlib.suppress(BaseExceptionGroup):  # holds the same error
-                await self._close(type(error), error, error.__traceback__)
-            raise error from None
-        except BaseException as error:
-            await self._close(type(error), error, error.__traceback__)
+                await self.__aexit__()
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._close(kind, error, trace)
-
-    async def _close(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._group is None or self._running is None:
-            return
-        self._running.cancel()
-        await self._group.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_body_error: object) -> None:
+        if self._group is not None and self._running is not None:
+            self._running.cancel()
+            # Not told of the body's error, which it would wrap.
+            await self._group.__aexit__(None, None, None)
 
     async def run(self) -> None:
         """Keep a zygote and the workers alive until cancelled; then kill them.
@@ -155,6 +139,7 @@ class Pool:
         version = self._versions.pop(key, None)
         if version is not None:
             version.retire()
+            self._retiring = [old for old in (*self._retiring, version) if old.is_busy]
 
     def submit(
         self,
@@ -211,7 +196,7 @@ class Pool:
             spares=crew.spare_count if crew else 0,
             queued=sum(version.queued for version in by_key.values()),
             running=sum(version.running for version in by_key.values()),
-            executions=sum(version.executions for version in by_key.values()),
+            executions=crew.executions if crew else 0,
             kills=crew.kills if crew else 0,
             respawns=crew.respawns if crew else 0,
             zygote_restarts=self._zygote_restarts,
@@ -259,7 +244,7 @@ class Pool:
         reason = self._failure or PoolStopped(reason="it was stopped")
         self._failure = reason
         self._started.set()
-        for version in self._versions.values():
+        for version in (*self._versions.values(), *self._retiring):
             if not version.loaded.done():
                 version.loaded.set_exception(reason)
                 version.loaded.exception()  # seen: nobody may be waiting

@@ -6,7 +6,11 @@ Pure values.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import structlog
+
 from edged.sandbox.frames import Outcome
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,13 @@ class Call:
     queued_ns: int
     index: int = -1  # within the worker that has it
     was_lost: bool = False  # it ran in a worker that vanished; it may run once more
+
+    def answer(self, result: Result) -> None:
+        try:
+            self.done(result)
+        except Exception:
+            # One caller's mistake must not cost the others their answers.
+            log.exception("done_failed")
 
     def ends_at_ns(self, start_ns: int) -> int:
         """Return when it must have ended, having started at `start_ns`."""

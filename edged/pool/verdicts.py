@@ -73,22 +73,28 @@ def settle(held: Sequence[Call], running: Running, cause: Cause, now_ns: int) ->
 
     held: written to the worker and not answered, in order. running: the worker's shared page.
     """
-    charged = next((call for call in held if _is_running(call, running)), None)
+    charged = _find_charged(held, running, cause)
     if charged is None:
         return Settlement(answered=(), again=held)
     others = [call for call in held if call is not charged]
-    if cause is not Cause.LOST:
-        return Settlement(
-            answered=[(charged, _charge(charged, running, cause, now_ns))], again=others
-        )
+    was_running = running.since_ns > 0
+    if was_running and cause is not Cause.LOST:
+        result = _charge(charged, running, cause, now_ns)
+        return Settlement(answered=[(charged, result)], again=others)
     if charged.was_lost:
         return Settlement(answered=[(charged, WORKER_LOST)], again=others)
     charged.was_lost = True
     return Settlement(answered=(), again=held)
 
 
-def _is_running(call: Call, running: Running) -> bool:
-    return bool(running.since_ns) and call.index == running.call_index
+def _find_charged(held: Sequence[Call], running: Running, cause: Cause) -> Call | None:
+    if running.since_ns:
+        for call in held:
+            if call.index == running.call_index:
+                return call
+    # The page names nobody, yet we had to kill: a forged page, or a worker that stands still.
+    # The head of the queue is the call that has kept us waiting.
+    return held[0] if held and cause in (Cause.DEADLINE, Cause.VIOLATION) else None
 
 
 def _charge(call: Call, running: Running, cause: Cause, now_ns: int) -> Result:

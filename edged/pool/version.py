@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call, ProgramSource, VersionStats, failed
 from edged.pool.verdicts import Cause, calls_ahead, settle
-from edged.pool.worker import Worker
+from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
 from edged.sandbox.page import Running
 
@@ -59,6 +59,7 @@ class Version:
         self._settings = settings
         self._crew = crew
         self._queue: deque[Call] = deque()  # full: the caller is refused
+        self._leaving: set[Worker] = set()  # released; they finish what they hold
         self._typical_run_ns = 0
         self._executions = 0
         self._losses = 0
@@ -68,6 +69,11 @@ class Version:
     @property
     def queued(self) -> int:
         return len(self._queue)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody still waits for an answer."""
+        return bool(self._queue) or any(worker.held for worker in (*self.workers, *self._leaving))
 
     def order(self) -> Load:
         """Return what a worker must be told to serve this version."""
@@ -109,10 +115,11 @@ class Version:
             self._grow()
         self._hand_over()
 
-    def lost(self, worker: Worker, cause: Cause, running: Running) -> None:
-        """Settle what a worker held, and replace it if it is missed."""
+    def lost(self, worker: Worker, cause: Cause, running: Running) -> int:
+        """Settle what a worker held, and replace it if it is missed; return how many it cost."""
         if worker in self.workers:
             self.workers.remove(worker)
+        self._leaving.discard(worker)
         now_ns = time.monotonic_ns()
         settlement = settle(worker.held, running, cause, now_ns)
         self._queue.extendleft(reversed(settlement.again))
@@ -123,13 +130,14 @@ class Version:
         self._losses = 0 if settlement.answered or cause is Cause.LEFT else self._losses + 1
         for call, result in settlement.answered:
             self._executions += 1
-            call.done(result)
+            call.answer(result)
         if self._losses >= _MOST_LOSSES:
             self._losses = 0
             self.fail_all("worker_lost", "this program's workers do not stay alive")
         if not self.is_retiring and not self.workers and not self.coming:
             self._grow()
         self._hand_over()
+        return len(settlement.answered)
 
     def could_not_load(self, reason: Exception) -> None:
         """A worker that was coming will not come."""
@@ -144,7 +152,7 @@ class Version:
         result = failed(Outcome.ERROR, error_type, message)
         waiting, self._queue = self._queue, deque()
         for call in waiting:
-            call.done(result)
+            call.answer(result)
 
     def retire(self) -> None:
         """Release the workers once nothing waits."""
@@ -179,6 +187,7 @@ class Version:
 
     def _release(self, worker: Worker) -> None:
         self.workers.remove(worker)
+        self._leaving.add(worker)
         worker.leave()
 
     def _grow(self) -> None:
@@ -198,7 +207,8 @@ class Version:
                 ahead_ns=int(self._settings.ahead_ms * 1e6),
                 most=self._settings.ahead_calls,
             )
-            for worker in sorted(self.workers, key=_held):
+            serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
+            for worker in sorted(serving, key=_held):
                 calls = self._take(most - len(worker.held), now_ns)
                 if calls:
                     worker.write(calls, now_ns)
@@ -214,7 +224,7 @@ class Version:
         while self._queue and len(calls) < count:
             call = self._queue.popleft()
             if 0 < call.deadline_ns <= now_ns:
-                call.done(DEADLINE_IN_QUEUE)
+                call.answer(DEADLINE_IN_QUEUE)
             else:
                 calls.append(call)
         return calls
@@ -231,7 +241,7 @@ class Version:
         if overdue:
             self._queue = deque(call for call in self._queue if not 0 < call.deadline_ns <= now_ns)
         for call in overdue:
-            call.done(DEADLINE_IN_QUEUE)
+            call.answer(DEADLINE_IN_QUEUE)
         if not self._queue:
             return
         waited_ns = now_ns - self._queue[0].queued_ns

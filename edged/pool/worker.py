@@ -83,7 +83,13 @@ class Worker:
         self._pidfd: int | None = None
         self._load_timer: asyncio.TimerHandle | None = None
         self._channel = Channel(connection, on_frames=self._obey, on_malformed=self._distrust)
-        self._watchdog = Watchdog(self.held, page.read, self._overrun, grace_ns=grace_ns)
+        self._watchdog = Watchdog(
+            self.held,
+            read_page=page.read,
+            read_answers=self._channel.drain,
+            on_overdue=self._overrun,
+            grace_ns=grace_ns,
+        )
 
     def born(self, pid: int, pidfd: int) -> None:
         self.pid, self._pidfd = pid, pidfd
@@ -173,10 +179,12 @@ class Worker:
             else:
                 self._advance(arrived)
         if is_last:
+            self.stage = Stage.LEAVING
+        if run_ns:
+            self._owner.on_answers(self, run_ns)
+        if is_last:
             # What is left was not begun. The process exits by itself.
             self._end(Cause.LEFT, Running(0, 0))
-        elif run_ns:
-            self._owner.on_answers(self, run_ns)
 
     def _advance(self, arrived: Frame) -> None:
         match arrived.kind, self.stage:
@@ -200,11 +208,7 @@ class Worker:
         call = self.held.popleft()
         self.answered += 1
         run_ns.append(took_ns)
-        try:
-            call.done(result)
-        except Exception:
-            # One caller's mistake must not cost the others their answers.
-            log.exception("done_failed", worker=self.id)
+        call.answer(result)
         return bool(flags & IS_LAST)
 
 

@@ -24,6 +24,7 @@ BOOTSTRAP: Final = (
     "from edged.sandbox.zygote import main; main(int(sys.argv[1]))"
 )
 _LAST_WORDS_BYTES: Final = 4096
+_REAPING_S: Final = 0.5  # it needs a millisecond for each worker
 
 
 class Listener(Protocol):
@@ -80,7 +81,7 @@ class Zygote:
                 send(self._control, Order.SPAWN, worker_id, fds=(channel.fileno(), page_fd))
 
     def stop(self) -> str:
-        """Kill it, which kills its workers; return what it wrote to stderr."""
+        """Have it end its workers and itself; return what it wrote to stderr."""
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
@@ -88,8 +89,11 @@ class Zygote:
         process, self._process = self._process, None
         if process is None or process.stderr is None:
             return ""
-        process.kill()
-        process.wait()
+        try:
+            process.wait(_REAPING_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         with process.stderr as stderr:
             os.set_blocking(stderr.fileno(), False)
             return (stderr.read(_LAST_WORDS_BYTES) or b"").decode(errors="replace")

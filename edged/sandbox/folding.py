@@ -19,6 +19,7 @@ from edged.sandbox.names import (
     BLOCKED_ATTRIBUTES,
     METHODS,
     MODULE_LABELS,
+    NAMED_TUPLE_MEMBERS,
     fold,
     is_magic,
 )
@@ -28,7 +29,7 @@ _PYTHON_BUILTINS = frozenset(dir(builtins))
 
 
 def fold_names(tree: ast.Module, given: frozenset[str], refusals: RefusalList) -> None:
-    """Rewrite the names of `tree` in place. given: the names of Python's builtins that programs may use."""
+    """Rewrite the names of `tree` in place. given: the builtins that programs may use."""
     _Folding(tree, given, refusals).run(tree)
 
 
@@ -65,6 +66,12 @@ class _Folding:
         self._parameters = frozenset(
             node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)
         )
+        stored = {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+        }
+        self._named_tuple_members = NAMED_TUPLE_MEMBERS - self._bound - stored
         self._withheld = _PYTHON_BUILTINS - given - self._bound
         self._rules: dict[type[ast.AST], Callable[[Any, str], None]] = {
             kind: getattr(self, f"_fold_{kind.__name__.lower()}")
@@ -109,7 +116,7 @@ class _Folding:
                 rule(node, class_name)
 
     def _check_class_body(self, node: ast.ClassDef) -> None:
-        """Fold what only a class body may say: magic methods and slots, which its children are then free of."""
+        """Look at what only a class body may say: fields and slots."""
         for child in node.body:
             if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
                 self._refuse_private_field(child.target)
@@ -168,7 +175,8 @@ class _Folding:
 
     def _fold_attribute(self, node: Any, class_name: str) -> None:
         is_known_magic = node.attr == "__name__" or node.attr in METHODS
-        if not (is_known_magic and isinstance(node.ctx, ast.Load)):
+        is_plain = is_known_magic or node.attr in self._named_tuple_members
+        if not (is_plain and isinstance(node.ctx, ast.Load)):
             node.attr = self._attribute(node, node.attr, class_name)
 
     def _fold_global(self, node: Any, class_name: str) -> None:

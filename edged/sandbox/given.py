@@ -1,4 +1,4 @@
-"""The builtins that programs may use, the classes they may inherit from, and those that type() may name.
+"""The builtins of programs, the classes they may inherit from, and those that type() may name.
 
 Runs in: zygote, workers. Talks to: guards.py, facades. Never: offers a builtin that reaches files,
 code or frames.
@@ -34,7 +34,7 @@ ERRORS = {
     if isinstance(value, type) and issubclass(value, Exception) and name not in _WITHHELD_ERRORS
 }
 
-_PLAIN_TYPES = frozenset(
+_PLAIN_TYPES: frozenset[type] = frozenset(
     {
         bool,
         bytearray,
@@ -54,11 +54,11 @@ _PLAIN_TYPES = frozenset(
         NoneType,
     }
 )
-_CONTAINERS = frozenset(
+_CONTAINERS: frozenset[type] = frozenset(
     {collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque}
 )
 
-BASES = frozenset(
+BASES: frozenset[type] = frozenset(
     {
         *(_PLAIN_TYPES - {bool, bytearray, complex, NoneType, range, slice}),
         *_CONTAINERS,
@@ -69,7 +69,7 @@ BASES = frozenset(
     }
 )
 
-VISIBLE_TYPES = (
+VISIBLE_TYPES: frozenset[type] = (
     _PLAIN_TYPES
     | _CONTAINERS
     | {dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone}
@@ -79,7 +79,7 @@ VISIBLE_TYPES = (
 
 def print_nothing(
     *values: object, sep: object = None, end: object = None, **_options: object
-) -> None:  # noqa: ARG001
+) -> None:
     """Take what print takes: a worker's output is not the program's to write to."""
 
 

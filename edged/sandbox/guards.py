@@ -1,4 +1,4 @@
-"""The checks that need a value: the hooks that transformer.py writes into a program, and the builtins built on them.
+"""The checks that need a value: the hooks that transformer.py writes, and the builtins upon them.
 
 Runs in: workers. Talks to: names.py, formatting.py. Never: is reachable by name from a program
 (hooks start with an underscore, and after folding no name of a program does).
@@ -29,7 +29,7 @@ _MISSING = object()
 
 
 class BaseDoor:
-    """Something of ours that a program may write among its bases though it is no class, such as Generic[T]."""
+    """Something of ours that may stand among a program's bases and is no class: Generic[T]."""
 
     __slots__ = ()
 
@@ -63,7 +63,7 @@ class Guards:
         }
 
     def seal(self, classes: frozenset[type]) -> None:
-        """From now on nothing can be stored on these classes, nor on their instances where they are enums."""
+        """From now on nothing can be stored on these classes, nor on the members of enums."""
         self._sealed = classes
 
     def hooks(self) -> dict[str, object]:
@@ -85,10 +85,10 @@ class Guards:
         Plain functions, not methods: copying a method copies what it is bound to.
         """
         return {
-            "getattr": lambda owner, name, *default: self.getattr(owner, name, *default),
+            "getattr": _function(self.getattr),
             "hasattr": lambda owner, name: self.getattr(owner, name, _MISSING) is not _MISSING,
-            "setattr": lambda owner, name, value: self.setattr(owner, name, value),
-            "type": lambda value: self.type_of(value),
+            "setattr": _function(self.setattr),
+            "type": _function(self.type_of),
         }
 
     def check_changeable(self, cls: object) -> None:
@@ -114,7 +114,7 @@ class Guards:
         return target
 
     def guarded(self, owner: object, name: str) -> object:
-        """Read one of GUARDED_ATTRIBUTES, giving a safe stand-in where Python's own would not be."""
+        """Read one of GUARDED_ATTRIBUTES, or a safe stand-in where Python's own is not."""
         value = getattr(owner, name)
         kind = type(value)
         if kind is BuiltinMethodType and isinstance(value.__self__, str):
@@ -142,7 +142,7 @@ class Guards:
         return getattr(owner, name)
 
     def check_bases(self, defined: tuple[str, ...], *bases: object) -> tuple[object, ...]:
-        """Return `bases` if a class that defines these magic methods may have them, else raise TypeError."""
+        """Return `bases` if a class defining these magic methods may have them, or TypeError."""
         for base in bases:
             if not (is_own_class(base) or isinstance(base, BaseDoor) or self._is_given_base(base)):
                 raise TypeError("this cannot be a base class of a program")
@@ -175,7 +175,7 @@ class Guards:
         setattr(self.store(owner), fold_attribute(name), value)
 
     def type_of(self, value: object) -> type:
-        """Return the class of a value; TypeError where it is not one that programs have a use for."""
+        """Return the class of a value; TypeError where programs have no use for it."""
         kind = type(value)
         is_named_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
         if (
@@ -188,6 +188,10 @@ class Guards:
         raise TypeError(
             "type() of a class, a function or a library's object is not available to programs"
         )
+
+
+def _function(method: Callable[..., object]) -> Callable[..., object]:
+    return lambda *arguments: method(*arguments)  # noqa: PLW0108 # a partial would copy like a method
 
 
 def name_of(owner: object) -> object:
@@ -211,7 +215,7 @@ def _check_scalar(defined: tuple[str, ...], classes: list[type]) -> None:
 
 
 def exit_without_traceback(function: Callable[..., object]) -> Callable[..., object]:
-    """Wrap a program's `__exit__`: it sees no traceback, and no error that is not an Exception, such as our deadline."""
+    """Wrap a program's `__exit__`: it sees no traceback, and no deadline of ours."""
 
     def exit_(
         owner: object,

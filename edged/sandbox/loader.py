@@ -16,6 +16,7 @@ from edged.sandbox.facades import Imports
 from edged.sandbox.given import BASES, VISIBLE_TYPES, build_builtins
 from edged.sandbox.guards import PROGRAM_FILE, Guards
 from edged.sandbox.policy import (
+    DEFAULT_LIMITS,
     ENTRY,
     CompiledProgram,
     ProgramRefused,
@@ -63,7 +64,7 @@ class Program:
         return entry(input_data)
 
 
-def load(source: str, limits: SourceLimits = SourceLimits()) -> Program:  # noqa: B008
+def load(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> Program:
     """Compile a program and run its module's body.
 
     Raises ProgramRefused for what the policy refuses, and where the body itself raises an Exception
@@ -98,7 +99,7 @@ class _Body:
 def _first_run(body: _Body) -> dict[str, object]:
     try:
         bound = body.run()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 # whatever the program raises is its author's to read
         kind, message = describe_error(error)
         raise _refuse(f"a module body that fails ({kind}: {message})", _line_of(error)) from None
     if not callable(bound.get(ENTRY)):
@@ -127,7 +128,7 @@ def _share(
     imports: Imports,
     given: dict[str, object],
 ) -> tuple[Entry | None, tuple[Callable[[], None], ...]]:
-    """Return the entry to share and the caches to clear before each call, or no entry where the body must run again."""
+    """Return the entry to share and the caches to clear first, or no entry: the body runs again."""
     offered = (
         *given.values(),
         *(member for members in imports.offer.values() for member in members.values()),

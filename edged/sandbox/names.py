@@ -17,7 +17,7 @@ BAR = "\u01c0"
 OWN = "__own__"  # the mark in every class body of a program; no program can spell it
 
 GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "mapping", "register"})
-"""Fine on a program's own objects, dangerous on some of Python's: these loads go through a guard."""
+"""Fine on a program's own objects, dangerous on some of Python's: they go through a guard."""
 
 BLOCKED_ATTRIBUTES = INSPECT_ATTRIBUTES | {
     "co_consts", "co_filename", "co_names", "co_varnames",
@@ -81,6 +81,9 @@ METHODS = frozenset(
 )
 """Magic methods that a program may define, and reach through `super()` or on its own classes."""
 
+NAMED_TUPLE_MEMBERS = frozenset({"_asdict", "_fields", "_make", "_replace"})
+"""Not private in spite of their underscore: a named tuple's interface."""
+
 MODULE_LABELS = frozenset({"__all__", "__author__", "__version__"})
 
 ADVICE = {
@@ -120,7 +123,7 @@ def is_magic(name: str) -> bool:
 
 
 def fold(name: str, class_name: str = "") -> str:
-    """Return what the interpreter sees for a program's `name`; inside a class, `__x` becomes the class's own."""
+    """Return what Python sees for a program's `name`; in a class, `__x` becomes the class's own."""
     if not name.startswith("_") or name == "_":
         return name
     if class_name and name.startswith("__") and not name.endswith("__"):

@@ -1,4 +1,4 @@
-"""Judge a program's source and compile what may run: parse, measure, fold names, transform, compile.
+"""Judge a program's source and compile it: parse, measure, fold names, transform, compile.
 
 Runs in: zygote, workers (compile only inside the jail: a parser is attack surface too). Talks to:
 folding.py, transformer.py, readonly.py. Never: executes program text.
@@ -39,6 +39,9 @@ class SourceLimits:
     """Of the syntax tree; a chain of elif counts as one level."""
 
 
+DEFAULT_LIMITS = SourceLimits()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledProgram:
     """A program that may run, and what its source says about its module-level names."""
@@ -47,7 +50,7 @@ class CompiledProgram:
     uses: GlobalUses
 
 
-def compile_program(source: str, limits: SourceLimits = SourceLimits()) -> CompiledProgram:  # noqa: B008
+def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> CompiledProgram:
     """Compile `source`; raises ProgramRefused with everything that is wrong with it."""
     _check_size(source, limits)
     tree = _parse(source)

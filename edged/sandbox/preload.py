@@ -1,4 +1,4 @@
-"""Load, before any jail closes, what the standard library would otherwise load in the middle of a program.
+"""Load, before any jail closes, what the library would otherwise load in the middle of a program.
 
 A jailed worker opens no file, and the library imports lazily: strptime its parser, a codec on first
 use, OpenSSL its configuration. Importing this module once in the zygote is enough; every worker

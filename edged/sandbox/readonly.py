@@ -12,13 +12,15 @@ object from our sight (an argument, a return value, an operand) gives it away at
 of numbers given away at level 1 is harmless: numbers do not change. Local names that receive a part
 are followed by name, across the whole program.
 
-Runs in: zygote, workers. Talks to: nobody. Never: looks at a value.
+Runs in: zygote, workers. Talks to: names.py. Never: looks at a value.
 """
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from edged.sandbox.names import METHODS
 
 NEVER = 99
 """The level of what is nowhere given away."""
@@ -33,6 +35,19 @@ _GIVING_CALLS = {
     **dict.fromkeys(("enumerate", "zip"), -1),
     **dict.fromkeys(("min", "max", "sum"), 1),
 }
+_TAKING_METHODS = {
+    **dict.fromkeys(("translate", "isdisjoint", "issubset", "issuperset"), NEVER),
+    **dict.fromkeys(("union", "difference", "intersection", "update", "extend"), 1),
+}
+"""Methods of Python's types that only read what they are given, and the level of what they keep."""
+
+_OPERATORS = METHODS & {
+    f"__{prefix}{name}__"
+    for prefix in ("", "r", "i")
+    for name in ("add", "sub", "mul", "mod", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge")
+}
+_ITERATORS = frozenset({"iter", "reversed"})
+_MAKES_ATTRIBUTES = frozenset({"setattr", "namedtuple", "getattr", "attrgetter", "methodcaller"})
 # By these levels: a part looked up is one deeper; pairs (items, enumerate) put a tuple in between.
 
 
@@ -43,23 +58,30 @@ class GlobalUses:
     has_global_statement: bool
     has_nonlocal_statement: bool
     given_away: Mapping[str, int]
-    """The lowest level at which a name's value is given away; a missing name is not used in any function."""
+    """The lowest level at which a name's value is given away; missing: no function uses it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What becomes of an expression's value: it goes on as `node` or under `names`, or is given away."""
+    """What becomes of a value: it goes on as `node` or under `names`, or is given away."""
 
     level: int
     node: ast.expr | None = None
     names: tuple[tuple[str, int], ...] = ()
     is_given_away: bool = False
+    is_fresh: bool = False
+    """Whether `node` gives a new container with the same parts (or a view of them)."""
 
 
 def find_global_uses(tree: ast.Module, bound: frozenset[str]) -> GlobalUses:
-    """Examine a tree whose names are folded and which holds no guards yet. bound: every name that it binds."""
+    """Examine a tree with folded names and no guards yet. bound: every name that it binds."""
     nodes = list(_inside_functions(tree))
-    trail = _Trail(nodes, bound)
+    trail = _Trail(
+        nodes,
+        bound,
+        own=_attributes_of_its_own(tree, bound),
+        has_operators=bool(bound & _OPERATORS) or _has_derived_class(tree),
+    )
     return GlobalUses(
         has_global_statement=any(isinstance(node, ast.Global) for node in nodes),
         has_nonlocal_statement=any(isinstance(node, ast.Nonlocal) for node in nodes),
@@ -81,8 +103,23 @@ def _inside_functions(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 class _Trail:
-    def __init__(self, nodes: list[ast.AST], bound: frozenset[str]) -> None:
+    """Follows values.
+
+    own: the attributes that objects of the program may have; None: any. has_operators: whether
+    such an object may do something of its own as an operand.
+    """
+
+    def __init__(
+        self,
+        nodes: list[ast.AST],
+        bound: frozenset[str],
+        *,
+        own: frozenset[str] | None,
+        has_operators: bool,
+    ) -> None:
         self._bound = bound
+        self._own = own
+        self._has_operators = has_operators
         self._parents: dict[ast.AST, ast.AST] = {}
         self.loads: dict[str, list[ast.Name]] = defaultdict(list)
         for node in nodes:
@@ -90,9 +127,11 @@ class _Trail:
                 self._parents[child] = node
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 self.loads[node.id].append(node)
+            elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                self.loads[node.target.id].append(node.target)  # it changes a list in place
 
     def find_level(self, name: str) -> int:
-        """Return the lowest level at which the value of `name` is given away, following the names that get a part."""
+        """Return the lowest level at which the value of `name` is given away."""
         lowest, levels, pending = NEVER, {name: 0}, [name]
         while pending:
             current = pending.pop()
@@ -107,18 +146,23 @@ class _Trail:
         return lowest
 
     def _follow(self, node: ast.expr, level: int) -> Iterator[_Step]:
-        """Yield the steps that an expression's value takes until it ends, gets a name or is given away."""
+        """Yield the steps of a value until it ends, gets a name or is given away."""
         at: ast.expr | None = node
+        is_fresh = False
         while at is not None:
             step = self._step(at, level)
+            if is_fresh and step.is_given_away:
+                step = replace(step, level=step.level + 1)
             yield step
+            is_fresh = step.is_fresh or (is_fresh and isinstance(step.node, ast.BoolOp | ast.IfExp))
             at, level = step.node, max(step.level, -1)
 
     def _step(self, node: ast.expr, level: int) -> _Step:
         parent = self._parents.get(node)
         match parent:
             case ast.Subscript(value=value, ctx=ast.Load()) if value is node:
-                return _Step(level if isinstance(parent.slice, ast.Slice) else level + 1, parent)
+                is_slice = isinstance(parent.slice, ast.Slice)
+                return _Step(level if is_slice else level + 1, parent, is_fresh=is_slice)
             case ast.Attribute(value=value, ctx=ast.Load()) if value is node:
                 return self._method_step(parent, level)
             case ast.Call(args=arguments) if node in arguments:
@@ -129,19 +173,30 @@ class _Trail:
                 return self._name_step(*_pair_part(node, target, level + 1))
             case ast.Assign(targets=[target]):
                 return self._name_step(target, level)
+        return self._operand_step(node, parent, level)
+
+    def _operand_step(self, node: ast.expr, parent: ast.AST | None, level: int) -> _Step:
+        """Where the program defines no operator, no other operand can keep this."""
+        match parent:
+            case ast.BinOp() if not self._has_operators:
+                return _Step(level, parent, is_fresh=True)
+            case ast.Compare() if not self._has_operators:
+                return _Step(level)
+            case ast.AugAssign(value=value) if value is node and not self._has_operators:
+                return _Step(level + 1, is_given_away=True)
         return _condition_step(node, parent, level)
 
     def _method_step(self, attribute: ast.Attribute, level: int) -> _Step:
         call = self._parents.get(attribute)
-        is_called = isinstance(call, ast.Call) and call.func is attribute
-        if attribute.attr in _ENDING_METHODS and is_called:
-            return _Step(level)
-        if attribute.attr in _GIVING_METHODS and is_called:
-            assert isinstance(call, ast.Call)
-            return _Step(level + _GIVING_METHODS[attribute.attr], call)
+        if isinstance(call, ast.Call) and call.func is attribute:
+            if attribute.attr in _ENDING_METHODS:
+                return _Step(level)
+            if attribute.attr not in _GIVING_METHODS:
+                return _Step(level, is_given_away=True)
+            gain = _GIVING_METHODS[attribute.attr]
+            return _Step(level + gain, call, is_fresh=gain == 0)
         # `key=WEIGHTS.get` keeps the container to itself, and gives parts to whoever calls it.
-        is_lookup = attribute.attr == "get" and not is_called
-        return _Step(level + (1 if is_lookup else 0), is_given_away=True)
+        return _Step(level + (1 if attribute.attr == "get" else 0), is_given_away=True)
 
     def _call_step(self, call: ast.Call, level: int) -> _Step:
         name = (
@@ -150,11 +205,24 @@ class _Trail:
             else ""
         )
         is_alone = len(call.args) == 1 and not call.keywords
+        if is_alone and self._is_taking_method(call.func):
+            kept = _TAKING_METHODS[call.func.attr]  # type: ignore[attr-defined]
+            return _Step(level + kept, is_given_away=True)
         if is_alone and (name in _ENDING_CALLS or _is_literal_join(call.func)):
             return _Step(level)
         if name in _GIVING_CALLS and (is_alone or name == "zip"):
-            return _Step(level + _GIVING_CALLS[name], call)
+            gain = _GIVING_CALLS[name]
+            return _Step(level + gain, call, is_fresh=gain == 0 and name not in _ITERATORS)
         return _Step(level, is_given_away=True)
+
+    def _is_taking_method(self, function: ast.expr) -> bool:
+        """Whether this is a method of Python's own types, and no namesake of the program's."""
+        return (
+            isinstance(function, ast.Attribute)
+            and function.attr in _TAKING_METHODS
+            and self._own is not None
+            and function.attr not in self._own
+        )
 
     def _name_step(self, target: ast.expr, level: int) -> _Step:
         """Bind a value of `level` to a target; a tuple takes it apart, one level deeper."""
@@ -183,6 +251,21 @@ class _Trail:
                 return True
             at = self._parents.get(at)
         return False
+
+
+def _has_derived_class(tree: ast.Module) -> bool:
+    # OrderedDict, defaultdict and Set hand the other operand to the constructor of a subclass.
+    return any(isinstance(node, ast.ClassDef) and node.bases for node in ast.walk(tree))
+
+
+def _attributes_of_its_own(tree: ast.Module, bound: frozenset[str]) -> frozenset[str] | None:
+    """Return every attribute that the source can put on an object; None if it can make up names."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    if _MAKES_ATTRIBUTES & (names | {node.attr for node in attributes}):
+        return None
+    return bound | {node.attr for node in attributes if not isinstance(node.ctx, ast.Load)}
 
 
 def _pair_part(node: ast.expr, target: ast.expr, level: int) -> tuple[ast.expr, int]:

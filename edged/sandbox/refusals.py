@@ -47,7 +47,7 @@ class RefusalList:
         self._refusals: set[Refusal] = set()
 
     def add(self, node: ast.AST, what: str, instead: str = "") -> None:
-        """Refuse `node`; a node without a place of its own (a keyword, an operator) is refused at line 1."""
+        """Refuse `node`; one without a place of its own is refused at line 1."""
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
         self._refusals.add(Refusal(line=line, column=column, what=what, instead=instead))
 

@@ -29,7 +29,7 @@ class ResultRefused(Exception):
 
 
 def encode(value: object, *, max_bytes: int) -> bytes:
-    """Return `value` as compact UTF-8 JSON; raises ResultRefused for anything that is not exactly JSON."""
+    """Return `value` as compact UTF-8 JSON; raises ResultRefused if it is not exactly JSON."""
     _Check(max_bytes).check(value, (), 0)
     try:
         encoded = _ENCODE(value).encode("utf-8")
@@ -43,7 +43,7 @@ def encode(value: object, *, max_bytes: int) -> bytes:
 
 
 def split_confidence(value: object) -> tuple[object, float]:
-    """Return the two parts of `{"output": …, "confidence": 0 to 1}`; raises ResultRefused for anything else."""
+    """Return the parts of `{"output": …, "confidence": 0 to 1}`; else raises ResultRefused."""
     if type(value) is not dict or any(type(key) is not str for key in value):
         raise ResultRefused('result is not {"output": …, "confidence": …}')
     if value.keys() != {"output", "confidence"}:
@@ -80,7 +80,7 @@ Path = tuple[str | int, ...]
 
 
 class _Check:
-    """Walks a result once, counting what it will take at least, so that a small bomb is noticed before it is encoded."""
+    """Walks a result once, counting the bytes it needs at least: a bomb is noticed unencoded."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes

@@ -29,6 +29,7 @@ from types import (
     UnionType,
     WrapperDescriptorType,
 )
+from typing import Any
 
 from edged.sandbox.facades import Facade
 from edged.sandbox.guards import (
@@ -73,7 +74,7 @@ class NotShareable(Exception):
 
 
 class Inventory:
-    """What a module's body bound. given: the ids of what we gave the program, which is frozen or harmless."""
+    """What a module's body bound. given: the ids of what the program got from us."""
 
     def __init__(self, given: frozenset[int]) -> None:
         self._given = given
@@ -87,7 +88,7 @@ class Inventory:
         """What must be cleared before each call."""
 
     def take(self, bound: Mapping[str, object], uses: GlobalUses) -> None:
-        """Go through every global of the program; raises NotShareable at the first that a call could change."""
+        """Go through every global; raises NotShareable at the first that a call could change."""
         if uses.has_global_statement:
             raise NotShareable("a function rebinds a global")
         self._has_nonlocal = uses.has_nonlocal_statement
@@ -102,12 +103,11 @@ class Inventory:
         if given_away < self._depth(value):
             raise NotShareable(f"{name} leaves the sight of the policy")
 
-    def _depth(self, value: object) -> int:
-        """Return how many levels down the last mutable container lies; 0 for what is immutable throughout."""
+    def _depth(self, value: Any) -> int:
+        """Return how many levels down the last mutable container lies; 0: there is none."""
         kind = type(value)
         if kind in _MAPPINGS:
             self._take_once(value)
-            assert isinstance(value, dict)
             self._take_all(value)
             return 1 + max(map(self._depth, value.values()), default=0)
         if kind in _FLAT:

@@ -1,4 +1,5 @@
-"""The second pass over a program: allow the syntax that is known to be safe and put guards where a check needs a value.
+# ruff: noqa: N802, N815 -- ast.NodeVisitor names its methods after the syntax
+"""The second pass over a program: allow safe syntax only, and put guards where it needs values.
 
 Stock RestrictedPython guards every attribute, item and loop at run time, which makes a classifier
 3.5 times slower. Here the names were already judged in the source (folding.py), so attributes,
@@ -46,7 +47,7 @@ _SYNTAX_NAMES: Final = {
 
 
 class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
-    """Rewrites a tree whose names are folded. bound: every name that the program binds somewhere."""
+    """Rewrites a tree whose names are folded. bound: every name that the program binds."""
 
     def __init__(
         self, importable: Mapping[str, frozenset[str]], bound: frozenset[str], refusals: RefusalList
@@ -67,9 +68,12 @@ class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
         self._refusals.add(node, _SYNTAX_NAMES.get(name, f"{name} syntax"))
 
     def check_name(
-        self, node: ast.AST, name: str | None, allow_magic_methods: bool = False
-    ) -> None:  # noqa: ARG002, FBT001, FBT002
-        """Hold the first pass to its promise; only magic names that it let through still start with an underscore."""
+        self,
+        node: ast.AST,
+        name: str | None,
+        allow_magic_methods: bool = False,  # noqa: ARG002, FBT001, FBT002 # the base class calls it
+    ) -> None:
+        """Hold the first pass to its promise: no underscore in front, but for known magic."""
         is_magic_known = name in METHODS or name in ("__name__", "__slots__", "_")
         if name is not None and name.startswith("_") and not is_magic_known:
             self._refusals.add(node, f"the name {name!r}")
@@ -107,7 +111,7 @@ class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
         return node if self._is_real_super(node) else self._native(node)
 
     def _is_real_super(self, node: ast.expr) -> bool:
-        """Whether this is `super()` with nothing in the brackets, and the name still Python's own."""
+        """Whether this is `super()`, nothing in the brackets, and the name still Python's own."""
         return (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
@@ -134,7 +138,7 @@ class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
         return self._native(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        """Keep an annotation only where it means something when the program runs: on a class's fields."""
+        """Keep an annotation only where it means something at run time: on a class's fields."""
         is_field = self._is_in_class and isinstance(node.target, ast.Name)
         node = self._native(node)
         if is_field:
@@ -269,7 +273,7 @@ class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
         return node
 
     def visit_MatchClass(self, node: ast.MatchClass) -> ast.AST:
-        """Refuse positional parts: they read whatever `__match_args__` names, unseen by the compiler."""
+        """Refuse positional parts: they read what `__match_args__` names."""
         is_self_matching = (
             isinstance(node.cls, ast.Name) and node.cls.id in _SELF_MATCHING - self._bound
         )
@@ -316,7 +320,7 @@ def _own_mark(place: ast.ClassDef) -> ast.stmt:
 
 
 def _field_annotation(annotation: ast.expr) -> ast.expr:
-    """Return ClassVar where it is meant, else None: of a field, only the name matters at run time."""
+    """Return ClassVar where it is meant, else None: at run time only a field's name matters."""
     words = {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(annotation)}
     kept = ast.Name("_ClassVar_", ast.Load()) if "ClassVar" in words else ast.Constant(None)
     return ast.copy_location(kept, annotation)

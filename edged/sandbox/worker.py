@@ -77,7 +77,7 @@ class Worker:
             memory_bytes=used_bytes + 2 * memory_bytes + HEADROOM_BYTES,
         )
         self._say(Kind.READY, achieved.as_json())
-        if any(not getattr(achieved, barrier) for barrier in require):
+        if not all(getattr(achieved, barrier, False) for barrier in require):
             return EXIT_TOO_WEAK
         return self._answer_frames()
 

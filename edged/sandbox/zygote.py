@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import select
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -65,6 +66,7 @@ class Zygote:
         self._events.register(self._control, select.POLLIN)
         while self._serve_events():
             pass
+        self._end_workers()
 
     def _serve_events(self) -> bool:
         for fd, _event in self._events.poll():
@@ -106,6 +108,13 @@ class Zygote:
             memory_bytes=self._setup.memory_bytes,
             require=self._setup.require,
         )
+
+    def _end_workers(self) -> None:
+        """Reap here: whoever inherits orphans may not, a container's first process least of all."""
+        for pidfd in self._worker_ids:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        for pidfd in self._worker_ids:
+            os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
 
     def _reap(self, pidfd: int) -> None:
         ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)

@@ -36,11 +36,11 @@ EDGE = {"telemetry": {"upload_interval_sec": 1}}
 
 
 class Load:
-    """Steady callers in a thread of their own; every answer's id and time is kept."""
+    """Steady callers in a thread of their own; every answer's id and times are kept."""
 
     def __init__(self, address: str) -> None:
         self.ids: list[str] = []
-        self.times_s: list[float] = []
+        self.calls_s: list[tuple[float, float]] = []  # begun and answered, monotonic
         self.retries = 0
         self.failures: Counter[str] = Counter()
         self._address = address
@@ -54,16 +54,18 @@ class Load:
         self._is_over.set()
         self._thread.join()
 
-    def next_answer_s(self, after_s: float) -> float | None:
-        """Return when the first answer after a moment came, on the monotonic clock."""
-        return next((at_s for at_s in reversed(self._recent(after_s))), None)
+    def first_answer_s(self, after_s: float) -> float | None:
+        """Return when the first call that began after a moment was answered."""
+        later = [end_s for begun_s, end_s in self._since(after_s) if begun_s > after_s]
+        return min(later, default=None)
 
-    def _recent(self, after_s: float) -> list[float]:
+    def _since(self, after_s: float) -> list[tuple[float, float]]:
+        """Return the calls that ended after a moment, newest first."""
         recent = []
-        for at_s in reversed(self.times_s):
-            if at_s <= after_s:
+        for begun_s, end_s in reversed(self.calls_s):
+            if end_s <= after_s:
                 break
-            recent.append(at_s)
+            recent.append((begun_s, end_s))
         return recent
 
     async def _run(self) -> None:
@@ -73,6 +75,7 @@ class Load:
 
     async def _call_steadily(self, edge: EdgeClient) -> None:
         while not self._is_over.is_set():
+            begun_s = time.monotonic()
             try:
                 answer = await edge.execute({"text": TEXT}, task=TASK)
             except grpc.aio.AioRpcError as error:
@@ -82,7 +85,7 @@ class Load:
                 await asyncio.sleep(RETRY_S)
                 continue
             self.ids.append(answer.execution_id)
-            self.times_s.append(time.monotonic())
+            self.calls_s.append((begun_s, time.monotonic()))
 
 
 def main() -> int:
@@ -186,8 +189,8 @@ def _kill_gateway(edge: EdgeProcess, load: Load) -> float:
 def _until_next_answer(load: Load, pid: int) -> float:
     begun_s = time.monotonic()
     os.kill(pid, signal.SIGKILL)
-    until(lambda: load.next_answer_s(begun_s) is not None, "calls are answered again")
-    answered_s = load.next_answer_s(begun_s) or begun_s
+    until(lambda: load.first_answer_s(begun_s) is not None, "calls are answered again")
+    answered_s = load.first_answer_s(begun_s) or begun_s
     return (answered_s - begun_s) * 1000
 
 

@@ -55,7 +55,7 @@ def _measure_h2load(
         body.write_bytes(b"\0" + len(message).to_bytes(4, "big") + message)
         command = [
             "h2load", f"-c{connections}", f"-m{in_flight // connections}", "-t1",
-            f"-D{seconds}", f"-d{body}", f"--log-file={log}",
+            f"-D{int(seconds * 1000)}ms", f"-d{body}", f"--log-file={log}",
             "-Hcontent-type: application/grpc", "-Hte: trailers", f"http://{address}{method}",
         ]  # fmt: skip
         subprocess.run(command, capture_output=True, check=True)

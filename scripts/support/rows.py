@@ -33,7 +33,7 @@ def _documents(path: Path) -> list[Any]:
     if path.suffix == ".csv":
         with path.open(newline="") as file:
             return list(csv.DictReader(file))
-    lines = path.read_text().splitlines()
+    lines = path.read_bytes().split(b"\n")  # str.splitlines would also split at U+2028 in a text
     try:
         return [json.loads(line) for line in lines if line.strip()]
     except ValueError as error:

@@ -113,16 +113,16 @@ class ControlPlaneProcess(Process):
         self.data_dir = folder / "controlplane"
         self.http = "127.0.0.1:0"
         self.link = "127.0.0.1:0"
-        super().__init__("controlplane", [], folder / "controlplane.log")
+        super().__init__("controlplane.commands", [], folder / "controlplane.log")
 
     def start(self) -> None:
         """Start and wait until it answers; addresses stay over restarts."""
         ports = [address.rpartition(":")[2] for address in (self.http, self.link)]
         options = ["--data-dir", str(self.data_dir), "--port", ports[0], "--link-port", ports[1]]
-        self._command = [sys.executable, "-m", "controlplane", "serve", *options]
+        self._command = [sys.executable, "-m", "controlplane.commands", "serve", *options]
         super().start()
         ready = self.wait_for("controlplane_ready")
-        self.http, self.link = ready["http"], ready["link"]
+        self.http, self.link = ready["http"].removeprefix("http://"), ready["link"]
 
     @property
     def url(self) -> str:
@@ -159,12 +159,12 @@ class EdgeProcess(Process):
             }
         config.write_text(json.dumps(document, indent=2))  # JSON is YAML
         self._config = config
-        super().__init__("edged", [], folder / "edged.log", **environment)
+        super().__init__("edged.commands", [], folder / "edged.log", **environment)
 
     def start(self) -> None:
         """Start and wait until it answers; addresses stay over restarts."""
         listen = ["--config", str(self._config), "--grpc", self.grpc, "--http", self.http]
-        self._command = [sys.executable, "-m", "edged", "serve", *listen, *self._flags]
+        self._command = [sys.executable, "-m", "edged.commands", "serve", *listen, *self._flags]
         super().start()
         ready = self.wait_for("edged_ready")
         self.grpc, self.http = ready["grpc"], ready["http"]
@@ -177,7 +177,7 @@ class EdgeProcess(Process):
     def logged(self, task: str) -> Iterator[dict[str, Any]]:
         """Yield every execution in the task's log."""
         for path in sorted((self.data_dir / "datasets" / task / "executions").glob("*.jsonl")):
-            yield from (json.loads(line) for line in path.read_text().splitlines())
+            yield from (json.loads(line) for line in path.read_bytes().splitlines())
 
 
 def until(condition: Callable[[], bool], what: str, *, timeout_s: float = READY_S) -> None:

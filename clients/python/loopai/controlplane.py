@@ -52,7 +52,7 @@ class ControlPlane:
         return self._json("POST", "/api/v1/tasks", json={"name": name, **specification})
 
     def tasks(self) -> Any:
-        return self._json("GET", "/api/v1/tasks")
+        return self._json("GET", "/api/v1/tasks")["tasks"]
 
     def task(self, task: str) -> Any:
         return self._json("GET", f"/api/v1/tasks/{task}")
@@ -83,7 +83,7 @@ class ControlPlane:
                 return state
 
     def versions(self, task: str) -> Any:
-        return self._json("GET", f"/api/v1/artifacts/{task}/versions")
+        return self._json("GET", f"/api/v1/artifacts/{task}/versions")["versions"]
 
     def download(self, task: str, version: int) -> bytes:
         """Return the artifact's ZIP."""
@@ -99,7 +99,7 @@ class ControlPlane:
         return self._json("POST", f"/api/v1/artifacts/{task}/v{version}/activate")
 
     def edges(self) -> Any:
-        return self._json("GET", "/api/v1/edges")
+        return self._json("GET", "/api/v1/edges")["edges"]
 
     def telemetry(self, task: str) -> Any:
         return self._json("GET", f"/api/v1/tasks/{task}/telemetry")

@@ -40,7 +40,7 @@ def load():
 
 def self_test(program):
     """Run the artifact's own examples; say which differ."""
-    rows = [json.loads(line) for line in read("examples.jsonl").splitlines()]
+    rows = [json.loads(line) for line in read("examples.jsonl").split("\n") if line]
     wrong = [row for row in rows if encode(program(row["input"])[0]) != encode(row["output"])]
     for row in wrong:
         print("differs:", encode(row), file=sys.stderr)

@@ -21,7 +21,7 @@ from edged.sandbox.guards import BaseDoor, Guards, is_own_function
 
 
 class ProgramEnumType(enum.EnumType):
-    """Enum classes by class statement only: the call that makes one from text takes any name for a member."""
+    """Enum classes by class statement only: the call that makes one from text takes any name."""
 
     def __call__(cls, value: object) -> typing.Any:  # type: ignore[override]
         return cls.__new__(cls, value)
@@ -32,11 +32,20 @@ class ProgramEnum(enum.Enum, metaclass=ProgramEnumType):
 
 
 class ProgramIntEnum(enum.IntEnum, ProgramEnum, metaclass=ProgramEnumType):
-    pass
+    # Said again, or the enum machinery takes them from the last base.
+    __str__ = enum.IntEnum.__str__
+    __repr__ = enum.IntEnum.__repr__
+    __format__ = enum.IntEnum.__format__
 
 
 class ProgramStrEnum(enum.StrEnum, ProgramEnum, metaclass=ProgramEnumType):
-    pass
+    __str__ = enum.StrEnum.__str__
+    __repr__ = enum.StrEnum.__repr__
+    __format__ = enum.StrEnum.__format__
+
+    @staticmethod
+    def _generate_next_value_(name: str, _start: int, _count: int, _last: list[object]) -> str:
+        return name.lower()
 
 
 class GenericBase:
@@ -86,14 +95,14 @@ def offers(guards: Guards) -> Offer:
             "Enum": ProgramEnum,
             "IntEnum": ProgramIntEnum,
             "StrEnum": ProgramStrEnum,
-            "auto": lambda: enum.auto(),
+            "auto": make_auto,
             "unique": enum.unique,
         },
         "abc": {"ABC": abc.ABC, "abstractmethod": abstract_method},
         "contextlib": {
             "contextmanager": contextlib.contextmanager,
             "nullcontext": lambda value=None: contextlib.nullcontext(value),
-            "suppress": lambda *errors: contextlib.suppress(*errors),
+            "suppress": make_suppress,
         },
         "typing": _typing(),
     }
@@ -109,6 +118,16 @@ def _dataclass_decorator(guards: Guards) -> Callable[..., object]:
     return dataclass
 
 
+def make_auto() -> enum.auto:
+    """Make an auto(). Not the class itself: it sets attributes on whatever it gets as `self`."""
+    return enum.auto()
+
+
+def make_suppress(*errors: type[BaseException]) -> contextlib.suppress:
+    """Make a suppress(). Not the class itself, for the same reason."""
+    return contextlib.suppress(*errors)
+
+
 def abstract_method(function: object) -> object:
     """Mark a method of the program as abstract; the original would mark anything it is given."""
     if not isinstance(function, property | classmethod | staticmethod) and not is_own_function(
@@ -120,12 +139,15 @@ def abstract_method(function: object) -> object:
 
 _ORIGINS: dict[str, type] = {
     "List": list, "Dict": dict, "Set": set, "FrozenSet": frozenset, "Tuple": tuple, "Text": str,
-    "DefaultDict": collections.defaultdict, "Deque": collections.deque, "Counter": collections.Counter,
+    "DefaultDict": collections.defaultdict, "Deque": collections.deque,
+    "Counter": collections.Counter,
     "OrderedDict": collections.OrderedDict, "Callable": collections.abc.Callable,  # type: ignore[dict-item]
-    "Iterable": collections.abc.Iterable, "Iterator": collections.abc.Iterator, "Mapping": collections.abc.Mapping,
+    "Iterable": collections.abc.Iterable,
+    "Iterator": collections.abc.Iterator, "Mapping": collections.abc.Mapping,
     "MutableMapping": collections.abc.MutableMapping, "Sequence": collections.abc.Sequence,
     "MutableSequence": collections.abc.MutableSequence, "Collection": collections.abc.Collection,
-    "Hashable": collections.abc.Hashable, "Sized": collections.abc.Sized, "Generator": collections.abc.Generator,
+    "Hashable": collections.abc.Hashable, "Sized": collections.abc.Sized,
+    "Generator": collections.abc.Generator,
     "AbstractSet": collections.abc.Set,
 }  # fmt: skip
 _WORDS = (

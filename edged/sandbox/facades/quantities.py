@@ -1,4 +1,4 @@
-"""Modules for numbers and time: math, cmath, decimal, fractions, numbers, statistics, random, datetime.
+"""Modules for numbers and time: math, decimal, fractions, numbers, statistics, random, datetime.
 
 Runs in: workers. Talks to: the standard library. Never: offers the decimal context, which outlives
 a call.
@@ -11,6 +11,7 @@ import math
 import numbers
 import random
 import statistics
+from typing import Self
 
 from edged.sandbox.facades.offer import Offer, pick
 
@@ -43,7 +44,7 @@ _RANDOM = (
 
 
 def offers() -> Offer:
-    """Return the members of each module here, by module name; random is made for each program (Randomness)."""
+    """Return the members of each module here; random is made for each program (Randomness)."""
     return {
         "math": pick(math, _MATH),
         "decimal": pick(decimal, _DECIMAL),
@@ -54,22 +55,25 @@ def offers() -> Offer:
     }
 
 
-class Seeded(random.Random):
-    """A generator that starts from a fixed seed where none is given: the same input gives the same output."""
+Seed = float | str | bytes | bytearray | None
 
-    def __new__(cls, *_seed: object) -> "Seeded":
+
+class Seeded(random.Random):
+    """A generator with a fixed seed where none is given: the same input gives the same output."""
+
+    def __new__(cls, *_seed: object) -> Self:
         # Without an argument the C part would ask the kernel for entropy, which a worker cannot.
         return super().__new__(cls, 0)
 
-    def seed(self, a: int | float | str | bytes | bytearray | None = 0, version: int = 2) -> None:
+    def seed(self, a: Seed = 0, version: int = 2) -> None:
         super().seed(0 if a is None else a, version)
 
-    def __init__(self, x: int | float | str | bytes | bytearray | None = 0) -> None:
+    def __init__(self, x: Seed = 0) -> None:
         super().__init__(x)
 
 
 class Randomness:
-    """The random module of one program: its hidden generator starts every call from the same state."""
+    """The random module of one program: every call starts from the same state of it."""
 
     def __init__(self) -> None:
         self._generator = Seeded()
@@ -89,6 +93,6 @@ class Randomness:
         self._generator.setstate(self._state)
 
 
-def make_generator(x: int | float | str | bytes | bytearray | None = 0) -> random.Random:
-    """Make a Random. Not the class itself: its methods set attributes on whatever they get as `self`."""
+def make_generator(x: Seed = 0) -> random.Random:
+    """Make a Random. Not the class: its methods set attributes on what they get as `self`."""
     return Seeded(x)

@@ -1,4 +1,4 @@
-"""Modules for data structures and functions: collections, itertools, functools, operator, heapq, bisect, copy.
+"""Modules for structures and functions: collections, itertools, functools, operator, heapq, copy.
 
 Runs in: workers. Talks to: the standard library, guards.py. Never: offers a class whose methods set
 attributes on whatever they get as `self`; a function makes its objects instead.
@@ -14,7 +14,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, MutableMapping
 from types import FunctionType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edged.sandbox.facades.offer import Offer, pick
 from edged.sandbox.guards import Guards, is_own_function
@@ -74,7 +74,7 @@ def shallow_copy(value: object) -> object:
 
 
 def deep_copy(value: object) -> object:
-    """Copy without a memo: the library keeps the originals of everything it passes through in there."""
+    """Copy without a memo: the library keeps the originals of all it passes through in there."""
     return copy.deepcopy(value)
 
 
@@ -89,13 +89,13 @@ def named_tuple(
     rename: bool = False,
     defaults: Iterable[object] | None = None,
 ) -> type:
-    """Make a named tuple; the library builds source from these names, so they must be exactly str."""
+    """Make a named tuple; the library builds source from these names, so they must be str."""
     names = field_names if type(field_names) is str else list(field_names)
     if type(typename) is not str or any(type(name) is not str for name in names):
         raise TypeError("the names of a named tuple must be plain strings")
-    return collections.namedtuple(
+    return collections.namedtuple(  # noqa: PYI024 # its names are known at run time only
         typename, names, rename=rename, defaults=defaults, module="program"
-    )  # type: ignore[no-any-return]  # noqa: PYI024
+    )  # type: ignore[no-any-return]
 
 
 def cached_property(function: Callable[[object], object]) -> functools.cached_property[object]:
@@ -108,7 +108,7 @@ def total_ordering(guards: Guards, cls: type) -> type:
 
 
 def wraps(wrapped: object, *_names: object) -> Callable[[_Function], _Function]:
-    """Give the wrapper the wrapped function's name, on a copy: the function itself may outlive the call."""
+    """Give the wrapper the wrapped function's name, on a copy: it may itself outlive the call."""
 
     def decorate(wrapper: _Function) -> _Function:
         if not (is_own_function(wrapper) and is_own_function(wrapped)):
@@ -118,9 +118,7 @@ def wraps(wrapped: object, *_names: object) -> Callable[[_Function], _Function]:
     return decorate
 
 
-def _renamed(wrapper: object, wrapped: object) -> FunctionType:
-    assert isinstance(wrapper, FunctionType)
-    assert isinstance(wrapped, FunctionType)
+def _renamed(wrapper: Any, wrapped: Any) -> FunctionType:
     named = FunctionType(
         wrapper.__code__,
         wrapper.__globals__,

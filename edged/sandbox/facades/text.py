@@ -1,4 +1,4 @@
-"""Modules for text: re, string, textwrap, difflib, unicodedata, html, urllib.parse, base64, hashlib, json.
+"""Modules for text: re, json, string, textwrap, difflib, unicodedata, html, base64 and others.
 
 Runs in: workers. Talks to: the standard library. Never: offers a module object, or anything that
 opens a file.
@@ -71,7 +71,7 @@ def sequence_matcher(
     b: str = "",
     autojunk: bool = True,  # noqa: FBT001, FBT002
 ) -> difflib.SequenceMatcher[str]:
-    """Make a SequenceMatcher. Not the class itself: its methods set attributes on whatever they get as `self`."""
+    """Make a SequenceMatcher. Not the class: its methods set attributes on any `self`."""
     return difflib.SequenceMatcher(isjunk, a, b, autojunk)
 
 

@@ -96,10 +96,10 @@ def test_a_line_that_fails_is_answered_and_told_by_the_exit_code(make_artifact, 
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize(("expected", "code"), [("A", 0), ("wrong", 1)])
+@pytest.mark.parametrize(("expected", "code"), [("A\u2028B", 0), ("wrong", 1)])
 def test_a_zip_tests_itself(make_artifact, tmp_path, expected, code):
     path = tmp_path / "a.zip"
-    tests = (SelfTest(input={"text": "a"}, output=expected),)
+    tests = (SelfTest(input={"text": "a\u2028b"}, output=expected),)
     path.write_bytes(pack(make_artifact(self_tests=tests)))
 
     done = run_alone(path, "", "--self-test")

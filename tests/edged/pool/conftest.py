@@ -32,7 +32,7 @@ zygote.main(int(sys.argv[1]))
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
-    async with Pool(PoolSettings(time_limit_ms=200)) as pool:
+    async with Pool(PoolSettings(time_limit_ms=300)) as pool:
         yield pool
 
 
@@ -40,7 +40,7 @@ async def pool() -> AsyncIterator[Pool]:
 async def escaped_pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
     """A pool whose programs are plain Python."""
     monkeypatch.setattr(edged.pool.zygote, "BOOTSTRAP", WITHOUT_LANGUAGE)
-    async with Pool(PoolSettings(time_limit_ms=200)) as pool:
+    async with Pool(PoolSettings(time_limit_ms=300)) as pool:
         yield pool
 
 

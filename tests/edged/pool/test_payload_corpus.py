@@ -48,9 +48,8 @@ async def test_every_payload_ends_as_expected(payloads):
         if not is_expected(payload, got):
             surprises.append(f"{payload['name']}: {got}, expected {payload['expect']}")
 
-    async with Pool(PoolSettings(time_limit_ms=400)) as pool:
-        async with asyncio.TaskGroup() as judges:
-            for payload in payloads:
-                judges.create_task(judge(payload))
+    async with Pool(PoolSettings(time_limit_ms=800)) as pool, asyncio.TaskGroup() as judges:
+        for payload in payloads:
+            judges.create_task(judge(payload))
 
     assert surprises == []

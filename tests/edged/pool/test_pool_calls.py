@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -24,9 +25,14 @@ SPIN = ProgramSource(source="def run(input_data):\n    while True: pass\n")
 SLOW = ProgramSource(
     source="def run(input_data):\n"
     "    total = 0\n"
-    "    for number in range(2_000_000): total += number\n"
+    "    for number in range(400_000): total += number\n"
     "    return input_data\n"
 )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(0.001)
 
 
 async def gather(pool: Pool, key: str, inputs: list[bytes]) -> list[Result]:
@@ -43,7 +49,7 @@ async def test_a_call_returns_the_programs_output_as_json(pool):
     assert result.outcome is Outcome.SUCCESS
     assert result.output_json == '{"text":"héllo","n":1}'.encode()
     assert result.confidence is None
-    assert 0 < result.run_ms < 200
+    assert 0 < result.run_ms < 300
 
 
 async def test_a_thousand_calls_are_each_answered_once_with_their_own_output(pool):
@@ -126,8 +132,7 @@ async def test_an_unloaded_program_finishes_what_waits_and_takes_nothing_new(poo
 
     with pytest.raises(UnknownProgram):
         pool.submit("echo", b"1", results.append)
-    while len(results) < 100:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(results) == 100)
     assert {result.outcome for result in results} == {Outcome.SUCCESS}
 
 
@@ -146,8 +151,7 @@ async def test_a_full_queue_refuses_at_once():
         with pytest.raises(PoolFull):
             pool.submit("echo", b"3", results.append)
 
-        while len(results) < 2:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(results) == 2)
 
 
 async def test_a_deadline_that_passes_in_the_queue_is_the_callers_and_runs_nothing():
@@ -178,7 +182,7 @@ async def test_a_deadline_that_passes_while_running_cuts_the_program(pool):
 
     assert result.outcome is Outcome.TIMEOUT
     assert result.cut_by_caller is True
-    assert 0 < result.run_ms < 200
+    assert 0 < result.run_ms < 300
 
 
 async def test_a_caller_can_lower_the_time_limit(pool):
@@ -187,7 +191,7 @@ async def test_a_caller_can_lower_the_time_limit(pool):
     result = await pool.call("spin", b"1", time_limit_ms=20)
 
     assert result.outcome is Outcome.TIMEOUT
-    assert 20 <= result.run_ms < 200
+    assert 20 <= result.run_ms < 300
     assert result.cut_by_caller is False
 
 
@@ -224,6 +228,17 @@ async def test_a_pool_that_stops_answers_what_waits():
     assert [result.error_type for result in results] == ["pool_stopped"] * 3
 
 
+async def test_a_pool_that_stops_answers_what_an_unloaded_program_still_held():
+    results: list[Result] = []
+    async with Pool(PoolSettings(time_limit_ms=5000)) as pool:
+        await pool.load("spin", SPIN)
+        pool.submit("spin", b"1", results.append)
+        await asyncio.sleep(0.02)
+        pool.unload("spin")
+
+    assert [result.error_type for result in results] == ["pool_stopped"]
+
+
 async def test_a_stopped_pool_loads_nothing():
     async with Pool(PoolSettings()) as pool:
         pass
@@ -250,8 +265,11 @@ async def test_the_report_names_what_holds_here(pool):
 async def test_statistics_count_what_happened(pool):
     await pool.load("echo", ECHO)
     await gather(pool, "echo", [b"1"] * 10)
+    await pool.load("spin", SPIN)
+    await pool.call("spin", b"1")
 
     stats = pool.stats()
 
-    assert stats.by_key["echo"].executions == stats.executions == 10
+    assert (stats.by_key["echo"].executions, stats.by_key["spin"].executions) == (10, 1)
+    assert stats.executions == 11
     assert (stats.queued, stats.running, stats.kills) == (0, 0, 0)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def run(input_data):
         return len("x" * 10 ** 10)
     if input_data == "grow":
         kept = []
-        while True: kept.append("x" * 10_000)
+        while True: kept.append("x" * 10_000_000)
     return input_data
 """
 )
@@ -42,10 +43,8 @@ ACTS = {
     "crash": lambda: ctypes.string_at(0),
     "abort": os.abort,
     "leave": lambda: os._exit(0),
-    "lie": lambda: os.write(CHANNEL, b"nonsense, and plenty of it"),
     "echo": lambda: "echo",
 }
-CHANNEL = min(fd for fd in range(3, 64) if not os.isatty(fd) and alive(fd)) if False else 3
 def run(input_data):
     return ACTS[input_data]()
 """
@@ -94,7 +93,7 @@ async def test_a_program_stuck_in_c_code_is_killed_and_counted(pool):
 
     result = await pool.call("words", b'"count"')
 
-    assert result.run_ms >= 200
+    assert result.run_ms >= 300
     assert pool.stats().kills == pool.stats().by_key["words"].kills == 1
 
 
@@ -171,27 +170,27 @@ def run(input_data):
 
 async def test_a_program_that_rewrites_the_shared_page_is_killed_all_the_same(escaped_pool):
     source = """
-import gc, mmap, struct, sys, time
-def run(input_data):
-    pages = [found for found in gc.get_objects() if isinstance(found, mmap.mmap)]
+import signal, struct, sys, time
+def pages():
     frame = sys._getframe()
     while frame:
-        holder = frame.f_locals.get("self")
-        pages += [vars(holder)["_page"]._memory] if "_page" in getattr(holder, "__dict__", {}) else []
+        yield from (vars(held)["_page"] for held in frame.f_locals.values()
+                    if "_page" in getattr(held, "__dict__", {}))
         frame = frame.f_back
+def run(input_data):
+    if input_data == "echo":
+        return input_data
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    page = next(pages())
     while True:
-        try:
-            while True: struct.pack_into("<QQ", pages[0], 0, 10 ** 6, time.monotonic_ns())
-        except BaseException: pass
+        page.begin(10 ** 6, time.monotonic_ns())
 """
     await escaped_pool.load("page", ProgramSource(source=source))
 
-    result_task = asyncio.get_running_loop().create_task(escaped_pool.call("page", b"1"))
-    done, _ = await asyncio.wait([result_task], timeout=5)
+    results = await held_behind(escaped_pool, "page", b'"forge"', 1)
 
-    assert done or escaped_pool.stats().kills > 0
-    result_task.cancel()
-    await asyncio.gather(result_task, return_exceptions=True)
+    assert results[0].outcome is Outcome.TIMEOUT
+    assert results[1].output_json == b'"echo"'
 
 
 async def test_a_worker_killed_from_outside_has_its_call_run_again(pool):
@@ -227,6 +226,8 @@ async def test_calls_survive_the_death_of_the_zygote(pool, kill_signal):
     zygote_pid = parent_of(pool.worker_pids("words")[0])
 
     os.kill(zygote_pid, kill_signal)
+    while not pool.stats().zygote_restarts:  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(0.001)
     results = [await pool.call("words", b'"echo"') for _ in range(5)]
 
     assert [result.output_json for result in results] == [b'"echo"'] * 5
@@ -234,12 +235,11 @@ async def test_calls_survive_the_death_of_the_zygote(pool, kill_signal):
 
 
 def parent_of(pid: int) -> int:
-    with open(f"/proc/{pid}/stat") as stat:
-        return int(stat.read().rsplit(")", 1)[1].split()[1])
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def is_alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")
+    return Path(f"/proc/{pid}").exists()
 
 
 async def test_no_process_outlives_the_pool():
@@ -271,7 +271,7 @@ async def test_a_worker_is_recycled_after_its_share_of_calls():
     [
         ("while True: pass", "too long"),
         ("x = sum(itertools.count())", "too long"),
-        ("x = 'a' * 10 ** 10", "memory"),
+        ("x = 'a' * 10 ** 10", "(?i)memory"),
     ],
 )
 async def test_a_program_that_overruns_while_it_loads_is_refused(body, reason):

@@ -20,9 +20,13 @@ SCALARS = (
 )
 JSON_VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(
+            st.text(st.characters(exclude_categories=["Cs"]), max_size=5), inner, max_size=4
+        )
+    ),
     max_leaves=20,
 )
 
@@ -134,4 +138,6 @@ def test_private_names_appear_in_the_programs_own_spelling() -> None:
     error = error_of("class _E(Exception): pass\ndef run(x):\n    raise _E(x._missing)\n")
 
     assert describe_error(error) == ("AttributeError", "'dict' object has no attribute '_missing'")
-    assert describe_error(error_of("class _E(Exception): pass\ndef run(x):\n    raise _E(1)\n")) == ("_E", "1")
+    assert describe_error(
+        error_of("class _E(Exception): pass\ndef run(x):\n    raise _E(1)\n")
+    ) == ("_E", "1")

@@ -58,7 +58,7 @@ def ready_page(edge: EdgeProcess) -> dict:
 
 
 def run_edged(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "edged", "serve", *arguments]
+    command = [sys.executable, "-m", "edged.commands", "serve", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
 

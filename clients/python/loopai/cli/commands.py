@@ -65,7 +65,7 @@ def tasks(
 ) -> None:
     """List the tasks."""
     with _home(url, api_key_file, api_key) as home:
-        _show(home.tasks(), ("name", "description", "examples", "active_version"), as_json=as_json)
+        _show(home.tasks(), ("name", "description", "examples", "revision"), as_json=as_json)
 
 
 @app.command()
@@ -168,7 +168,7 @@ def edges(
     as_json: JsonOption = False,
 ) -> None:
     """List the enrolled edges."""
-    columns = ("name", "deployment_id", "connected", "last_seen", "executions")
+    columns = ("name", "deployment_id", "connected", "last_seen", "executions_total")
     with _home(url, api_key_file, api_key) as home:
         _show(home.edges(), columns, as_json=as_json)
 
@@ -225,11 +225,10 @@ def _fail(message: str) -> Any:
 
 
 def _show(rows: Any, columns: tuple[str, ...], *, as_json: bool) -> None:
-    items = rows["items"] if isinstance(rows, dict) else rows
     if as_json:
-        typer.echo(json.dumps(items))
+        typer.echo(json.dumps(rows))
         return
     table = Table(*columns, box=None)
-    for item in items:
+    for item in rows:
         table.add_row(*(str(item.get(column, "")) for column in columns))
     Console().print(table)

@@ -1,0 +1,79 @@
+"""Show the counters to Prometheus, when someone asks for /metrics.
+
+Runs in: the gateway, imported at the first scrape. Never: on the path of a call.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from edged.gateway.counters import BOUNDS_MS, Counters
+from edged.pool.pool import Pool
+
+
+class Exporter(Collector):
+    """Reads the counters when someone asks for /metrics."""
+
+    def __init__(self, counters: Counters, pool: Pool) -> None:
+        self._counters = counters
+        self._pool = pool
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._executions()
+        yield self._latency()
+        refused = CounterMetricFamily(
+            "edged_requests_refused", "Requests refused, by error code", labels=["code"]
+        )
+        for code, count in self._counters.refused.items():
+            refused.add_metric([code], count)
+        yield refused
+        yield CounterMetricFamily(
+            "edged_deadlines_passed", "Calls whose deadline passed in a queue",
+            value=self._counters.deadlines_passed,
+        )  # fmt: skip
+        yield CounterMetricFamily(
+            "edged_log_failures", "Appends to the execution log that failed",
+            value=self._counters.log_failures,
+        )  # fmt: skip
+        yield from self._pool_metrics()
+
+    def _executions(self) -> Metric:
+        family = CounterMetricFamily(
+            "edged_executions", "Executions answered", labels=["task", "version", "arm", "status"]
+        )
+        for (task, version, arm, status), count in self._counters.executions.items():
+            family.add_metric([task, str(version), arm, status], count)
+        return family
+
+    def _latency(self) -> Metric:
+        family = HistogramMetricFamily(
+            "edged_execution_latency_seconds", "From receipt to the log", labels=["task"]
+        )
+        for task, bins in self._counters.latency_bins.items():
+            buckets, total = [], 0
+            for bound_ms, count in zip((*BOUNDS_MS, float("inf")), bins, strict=True):
+                total += count
+                buckets.append(
+                    ("+Inf" if bound_ms == float("inf") else str(bound_ms / 1000), total)
+                )
+            family.add_metric([task], buckets, self._counters.latency_sum_ms[task] / 1000)
+        return family
+
+    def _pool_metrics(self) -> Iterator[Metric]:
+        stats = self._pool.stats()
+        yield GaugeMetricFamily("edged_workers", "Workers alive", value=stats.workers)
+        yield GaugeMetricFamily("edged_queued_calls", "Calls waiting", value=stats.queued)
+        yield CounterMetricFamily("edged_worker_kills", "Workers killed", value=stats.kills)
+        yield CounterMetricFamily("edged_worker_starts", "Workers started", value=stats.respawns)

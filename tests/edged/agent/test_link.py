@@ -1,0 +1,304 @@
+"""The link against a control plane that misbehaves on demand; the gateway is a stand-in here."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from loopai.control.v1 import link_pb2 as wire
+
+from edged.agent.applier import Applier
+from edged.agent.batches import BatchFolder
+from edged.agent.download import Downloads
+from edged.agent.identity import IdentityFile
+from edged.agent.link import Link, LinkSettings
+from edged.agent.session import Parts
+from edged.agent.states import States
+from edged.agent.store import ArtifactStore
+from edged.agent.telemetry import Batcher
+from edged.artifacts.archive import pack
+from edged.artifacts.signing import SigningKey
+from edged.datasets.layout import Layout
+from edged.datasets.records import Execution, render
+from edged.datasets.writer import LogWriter
+from edged.decisions.routing import Routes
+from edged.deployment import Telemetry
+from tests.fakes.clock import FakeClock
+from tests.fakes.home import FakeHome
+
+NOW = datetime.now(UTC)
+
+
+class FakeGateway:
+    """Answers the nudge for every route, refusing the versions it is told to refuse."""
+
+    def __init__(self, layout, path):
+        self.layout, self.path = layout, path
+        self.refused: set[int] = set()
+        self.serving: dict[str, int] = {}
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _serve(self, reader, writer):
+        while await reader.readline():
+            routes = Routes.parse(self.layout.routes.read_bytes())
+            tasks = [self._apply(name, route) for name, route in routes.tasks.items()]
+            writer.write(orjson.dumps({"sequence": routes.sequence, "tasks": tasks}) + b"\n")
+        writer.close()
+
+    def _apply(self, name, route):
+        version = route.arms[0].version
+        is_refused = version in self.refused
+        if not is_refused:
+            self.serving[name] = version
+        return {
+            "task": name,
+            "state": "FAILED" if is_refused else "APPLIED",
+            "serving_version": self.serving.get(name, 0),
+            "target_version": version,
+            "reason": "line 1, column 1: refused" if is_refused else "",
+        }
+
+
+@pytest.fixture
+async def home():
+    async with FakeHome() as home:
+        yield home
+
+
+@pytest.fixture
+def layout(tmp_path):
+    layout = Layout(tmp_path / "data")
+    layout.state.mkdir(parents=True)
+    return layout
+
+
+@pytest.fixture
+async def gateway(layout, tmp_path):
+    async with FakeGateway(layout, tmp_path / "g.sock") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def parts(layout, gateway):
+    store = ArtifactStore(layout)
+    applier = Applier(layout, store, gateway.path)
+    downloads = Downloads(layout)
+    batches = BatchFolder(layout)
+    clock = FakeClock()
+    return Parts(
+        states=States(store, applier, downloads, lambda: datetime.now(UTC)),
+        downloads=downloads,
+        batches=batches,
+        batcher=Batcher(layout, batches, Telemetry(), "log-1", clock, clock),
+        applier=applier,
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def connected(home, layout, parts):
+    """Return a context in which the link runs."""
+
+    @asynccontextmanager
+    async def connected():
+        settings = LinkSettings(
+            address=home.address,
+            is_secure=False,
+            api_key="made-up",
+            name="test",
+            tasks=(),
+            privacy_mode="balanced",
+            log_id="log-1",
+        )
+        link = Link(settings, IdentityFile(layout), ArtifactStore(layout), parts)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(link.run())
+            yield
+            running.cancel()
+
+    return connected
+
+
+async def final_report(home, sequence: int) -> wire.StateReport:
+    """Wait for the refusal of that state, or for the report that follows APPLYING."""
+    async with asyncio.timeout(10):
+        while True:
+            about = [report for report in home.reports if report.nonce == f"n{sequence}"]
+            if about and (about[-1].refused or len(about) == 2):
+                return about[-1]
+            await asyncio.sleep(0.01)
+
+
+async def test_a_state_is_fetched_applied_and_reported(home, connected, layout, make_artifact):
+    archive = pack(make_artifact())
+    home.push(home.state(5, home.task("shout", 1, archive)))
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    [task] = report.tasks
+    assert (task.state, task.serving_version) == (wire.APPLY_STATE_APPLIED, 1)
+    assert str(layout.active("shout").readlink()) == "v1"
+    assert Routes.parse(layout.routes.read_bytes()).sequence == 5
+    assert home.reports[0].tasks[0].state == wire.APPLY_STATE_APPLYING
+
+
+async def test_a_reconnect_names_what_is_held_and_fetches_nothing(
+    home, connected, parts, make_artifact
+):
+    archive = pack(make_artifact())
+    home.push(home.state(5, home.task("shout", 1, archive)))
+    async with connected():
+        await final_report(home, 5)
+
+    home.push(home.state(6, home.task("shout", 1, archive)))
+    async with connected():
+        await final_report(home, 6)
+
+    assert len(home.requests) == 1
+    assert list(home.hellos[1].held_digests) == list(home.archives)
+    assert home.hellos[1].last_applied_sequence == 5
+
+
+async def test_a_download_goes_on_where_it_was_cut(home, connected, layout, make_artifact):
+    archive = pack(make_artifact())
+    task = home.task("shout", 1, archive)
+    partial = layout.state / "partial" / task.stable.digest.removeprefix("sha256:")
+    partial.parent.mkdir()
+    partial.write_bytes(archive[:1500])
+
+    home.push(home.state(5, task))
+    async with connected():
+        report = await final_report(home, 5)
+
+    assert home.requests[0].offset == 1500
+    assert report.tasks[0].state == wire.APPLY_STATE_APPLIED
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"deployment_id": "another"}, "for another edge"),
+        ({"expires_at": NOW - timedelta(minutes=1)}, "expired"),
+    ],
+)
+async def test_a_state_that_is_not_for_now_and_here_is_refused(
+    home, connected, make_artifact, change, words
+):
+    home.push(home.state(5, home.task("shout", 1, pack(make_artifact())), **change))
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    assert words in report.refused
+    assert not home.requests
+
+
+async def test_a_state_by_another_key_is_refused(home, connected, gateway, make_artifact):
+    state = home.state(5, home.task("shout", 1, pack(make_artifact())))
+    home.push(state, key=SigningKey.generate())
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    assert "not signed by the pinned key" in report.refused
+    assert gateway.serving == {}
+
+
+async def test_an_older_state_is_refused(home, connected, make_artifact):
+    task = home.task("shout", 1, pack(make_artifact()))
+    home.push(home.state(5, task))
+    async with connected():
+        await final_report(home, 5)
+        home.push(home.state(4, task))
+        report = await final_report(home, 4)
+
+    assert "sequence 4 is older than 5" in report.refused
+
+
+async def test_one_bad_artifact_does_not_hold_up_its_sibling(home, connected, make_artifact):
+    good = home.task("shout", 1, pack(make_artifact()))
+    bad = home.task("other", 1, pack(make_artifact(task="other")), signature=good.stable.signature)
+    home.push(home.state(5, bad, good))
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    states = {task.task: task for task in report.tasks}
+    assert states["shout"].state == wire.APPLY_STATE_APPLIED
+    assert states["other"].state == wire.APPLY_STATE_FAILED
+    assert "signature does not hold" in states["other"].reason
+
+
+async def test_tampered_bytes_are_refused(home, connected, layout, make_artifact):
+    task = home.task("shout", 1, pack(make_artifact()))
+    home.archives[task.stable.digest] = pack(make_artifact("def run(input_data):\n    return 1\n"))
+    home.push(home.state(5, task))
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    assert "the artifact's digest is" in report.tasks[0].reason
+    assert not layout.version("shout", 1).exists()
+
+
+async def test_a_version_the_gateway_refuses_leaves_the_old_route(
+    home, connected, gateway, layout, make_artifact
+):
+    home.push(home.state(5, home.task("shout", 1, pack(make_artifact()))))
+    async with connected():
+        await final_report(home, 5)
+        gateway.refused = {2}
+        home.push(home.state(6, home.task("shout", 2, pack(make_artifact(version=2)))))
+        report = await final_report(home, 6)
+
+    [task] = report.tasks
+    routes = Routes.parse(layout.routes.read_bytes())
+    assert (task.state, task.serving_version, task.target_version) == (
+        wire.APPLY_STATE_FAILED,
+        1,
+        2,
+    )
+    assert "line 1, column 1" in task.reason
+    assert routes.tasks["shout"].arms[0].version == 1
+    assert str(layout.active("shout").readlink()) == "v1"
+
+
+async def test_a_task_that_home_no_longer_names_is_no_longer_routed(
+    home, connected, layout, make_artifact
+):
+    home.push(home.state(5, home.task("shout", 1, pack(make_artifact()))))
+    async with connected():
+        await final_report(home, 5)
+        home.push(home.state(6))
+        await final_report(home, 6)
+
+    assert Routes.parse(layout.routes.read_bytes()).tasks == {}
+
+
+async def test_a_batch_stays_on_disk_until_it_is_acknowledged(home, connected, layout, parts):
+    writer = LogWriter(layout, "executions", parts.clock)
+    execution = Execution(execution_id="1", task="t", version=1, arm="stable", input_json=b"1")
+    writer.append("t", [render(execution, "")] * 3)
+    writer.close()
+    home.is_acknowledging = False
+    parts.batcher.flush()
+
+    async with connected(), asyncio.timeout(10):
+        await home.telemetry_arrived.wait()
+    unacknowledged = parts.batches.pending()
+    home.is_acknowledging = True
+    async with connected(), asyncio.timeout(10):
+        await parts.batches.wait_empty()
+
+    assert unacknowledged == [1]
+    assert [batch.number for batch in home.batches] == [1, 1]
+    assert home.batches[0].arms[0].executions == 3
+    assert home.batches[0].log_id == "log-1"

@@ -1,0 +1,110 @@
+"""A control plane in a few lines: enrols, pushes what a test tells it, keeps what came up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import grpc
+from loopai.control.v1 import link_pb2 as wire
+from loopai.control.v1 import link_pb2_grpc
+
+from edged.artifacts.archive import digest_of
+from edged.artifacts.signing import ArtifactStatement, SigningKey
+
+DEPLOYMENT = "00000000-0000-7000-8000-00000000000d"
+
+
+class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
+    """Signs with its own key; serves every artifact it was given."""
+
+    def __init__(self) -> None:
+        self.key = SigningKey.generate()
+        self.hellos: list[wire.Hello] = []
+        self.reports: list[wire.StateReport] = []
+        self.batches: list[wire.TelemetryBatch] = []
+        self.requests: list[wire.ArtifactRequest] = []
+        self.archives: dict[str, bytes] = {}
+        self.chunk_bytes = 1000
+        self.is_acknowledging = True
+        self.telemetry_arrived = asyncio.Event()
+        self._down: asyncio.Queue[wire.ConnectResponse] = asyncio.Queue()
+        self._server = grpc.aio.server()
+        link_pb2_grpc.add_ControlPlaneServiceServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    async def __aenter__(self) -> Self:
+        await self._server.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._server.stop(0)
+
+    async def Enroll(self, _request: Any, _context: Any) -> wire.EnrollResponse:  # noqa: N802
+        return wire.EnrollResponse(deployment_id=DEPLOYMENT, signing_public_key=self.key.public.raw)
+
+    async def Connect(  # noqa: N802
+        self, request_iterator: AsyncIterator[wire.ConnectRequest], context: Any
+    ) -> None:
+        first = await anext(request_iterator)
+        self.hellos.append(first.hello)
+        welcome = wire.Welcome(heartbeat_interval_s=30)
+        await context.write(wire.ConnectResponse(welcome=welcome))
+        async with asyncio.TaskGroup() as tasks:
+            sender = tasks.create_task(self._send(context))
+            async for message in request_iterator:
+                self._take(message)
+            sender.cancel()
+
+    def push(self, state: wire.DesiredState, *, key: SigningKey | None = None) -> None:
+        """Sign a state and send it down."""
+        envelope = (key or self.key).sign_state(state.SerializeToString())
+        signed = wire.SignedState(nonce=f"n{state.sequence}", envelope=envelope)
+        self._down.put_nowait(wire.ConnectResponse(state=signed))
+
+    def state(self, sequence: int, *tasks: wire.DesiredTask, **fields: Any) -> wire.DesiredState:
+        state = wire.DesiredState(
+            sequence=sequence, **{"deployment_id": DEPLOYMENT, "tasks": tasks, **fields}
+        )
+        if not state.HasField("expires_at"):
+            state.expires_at.FromDatetime(datetime.now(UTC) + timedelta(days=1))
+        return state
+
+    def task(self, name: str, version: int, archive: bytes, **fields: Any) -> wire.DesiredTask:
+        """Return a task whose stable version is this archive, signed."""
+        digest = digest_of(archive)
+        self.archives[digest] = archive
+        statement = ArtifactStatement(task=name, version=version, digest=digest)
+        wanted = {"signature": self.key.sign_artifact(statement), "digest": digest, **fields}
+        return wire.DesiredTask(task=name, stable=wire.DesiredVersion(version=version, **wanted))
+
+    async def _send(self, context: Any) -> None:
+        while True:
+            await context.write(await self._down.get())
+
+    def _take(self, message: wire.ConnectRequest) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "state_report":
+            self.reports.append(message.state_report)
+        elif kind == "artifact_request":
+            self.requests.append(message.artifact_request)
+            self._serve(message.artifact_request)
+        elif kind == "telemetry":
+            self.batches.append(message.telemetry)
+            self.telemetry_arrived.set()
+            if self.is_acknowledging:
+                batch = message.telemetry
+                ack = wire.TelemetryAck(log_id=batch.log_id, number=batch.number)
+                self._down.put_nowait(wire.ConnectResponse(telemetry_ack=ack))
+
+    def _serve(self, request: wire.ArtifactRequest) -> None:
+        data = self.archives[request.digest]
+        for offset in range(request.offset, len(data), self.chunk_bytes):
+            chunk = data[offset : offset + self.chunk_bytes]
+            message = wire.ArtifactChunk(
+                digest=request.digest,
+                offset=offset,
+                data=chunk,
+                is_last=offset + len(chunk) == len(data),
+            )
+            self._down.put_nowait(wire.ConnectResponse(artifact_chunk=message))
