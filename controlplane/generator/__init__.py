@@ -1,0 +1,1 @@
+"""Strategies that propose programs, and the evaluator that scores them."""
