@@ -3,6 +3,7 @@
 Pure. Used by: `edged.config`, which assembles it, and every composition root, which reads it.
 """
 
+import ipaddress
 import json
 import re
 from pathlib import Path
@@ -22,6 +23,15 @@ WITHOUT_EFFECT = (
     "storage.max_size_gb",
     "storage.retention_days",
 )
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether host:port stays on this machine. A name other than localhost does not count."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Section(BaseModel):
@@ -55,12 +65,19 @@ class Cloud(Section):
     realtime_enabled: bool = True
     """Keep the link open and apply new versions as they come."""
 
+    insecure: bool = False
+    """Send the API key in clear to a control plane that is not on this machine."""
+
     @field_validator("api_url", "link_url")
     @classmethod
     def _is_address(cls, url: str) -> str:
         if url and not re.fullmatch(r"https?://[^/\s:]+(:\d{1,5})?/?", url):
             raise ValueError("must look like http://host:port")
         return url.rstrip("/")
+
+    @property
+    def is_secure(self) -> bool:
+        return (self.link_url or self.api_url).startswith("https:")
 
     @property
     def link_address(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from edged.deployment import Deployment
 
 PR_SET_PDEATHSIG = 1
+EXIT_UNUSABLE = 3  # of a child: this machine will not do, and a restart would not help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ class Agent:
         )
         settings = LinkSettings(
             address=cloud.link_address,
-            is_secure=(cloud.link_url or cloud.api_url).startswith("https:"),
+            is_secure=cloud.is_secure,
             api_key=cloud.api_key.get_secret_value() if cloud.api_key else "",
             name=deployment.runtime.name or socket.gethostname(),
             tasks=deployment.tasks,

@@ -11,7 +11,7 @@ import typer
 
 from edged import logs
 from edged.config import load
-from edged.deployment import Deployment
+from edged.deployment import Cloud, Deployment, is_loopback
 from edged.errors import ConfigInvalid
 
 log = structlog.get_logger()
@@ -73,15 +73,23 @@ def serve(
 def _supervise(deployment: Deployment) -> int:
     from edged.supervisor.main import supervise
 
+    _check_cloud(deployment.cloud)
     if deployment.without_effect:
         log.warning("settings_without_effect", sections=deployment.without_effect)
     if deployment.listen.insecure:
         log.warning("insecure", grpc=deployment.listen.grpc, http=deployment.listen.http)
-    try:
-        deployment.storage.data_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigInvalid(source="storage.data_dir", reason=str(error)) from error
     return supervise(deployment)
+
+
+def _check_cloud(cloud: Cloud) -> None:
+    """Raise ConfigInvalid when home is named and cannot be talked to safely."""
+    address = cloud.link_address
+    if address and cloud.api_key is None:
+        reason = "a control plane is named but no key: set LOOPAI_API_KEY or give --api-key-file"
+        raise ConfigInvalid(source="cloud.api_key", reason=reason)
+    if address and not (cloud.is_secure or cloud.insecure or is_loopback(address)):
+        reason = f"{address} would get the API key in clear; use https:// or set cloud.insecure"
+        raise ConfigInvalid(source="cloud.api_url", reason=reason)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

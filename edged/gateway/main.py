@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import structlog
 import uvicorn
 import uvloop
 from grpc_health.v1 import health
@@ -22,6 +23,7 @@ from edged import logs
 from edged.datasets.layout import Layout
 from edged.datasets.writer import LogWriter
 from edged.deployment import Deployment
+from edged.errors import ConfigInvalid
 from edged.gateway.catalog import Catalog
 from edged.gateway.control import Control
 from edged.gateway.counters import Counters
@@ -31,9 +33,11 @@ from edged.gateway.http import HttpDoor
 from edged.gateway.outcomes import OutcomeLog
 from edged.gateway.service import EdgeService
 from edged.inheritance import Inheritance
+from edged.pool.errors import IsolationTooWeak
 from edged.pool.pool import Pool
 from edged.rpc import grpcio
 
+log = structlog.get_logger()
 SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
 
 
@@ -125,7 +129,12 @@ async def _main(inheritance: Inheritance) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor's
-    await Gateway(inheritance, inheritance.deployment).serve(stop)
+    try:
+        await Gateway(inheritance, inheritance.deployment).serve(stop)
+    except* (ConfigInvalid, IsolationTooWeak) as group:
+        for error in group.exceptions:
+            log.error("gateway_unusable", reason=str(error))
+        raise SystemExit(inherit.EXIT_UNUSABLE) from None
 
 
 def main() -> None:

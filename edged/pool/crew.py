@@ -76,9 +76,9 @@ class Crew:
         return len(self._spares)
 
     def worker_pids(self, key: str) -> list[int]:
-        return [
-            self._workers[held].pid for held, version in self._lent.items() if version.key == key
-        ]
+        lent = [self._workers[held] for held, version in self._lent.items() if version.key == key]
+        # 0 until the zygote has told it; to signal that would mean our own process group.
+        return [worker.pid for worker in lent if worker.pid]
 
     # Life
 

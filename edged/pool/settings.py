@@ -26,7 +26,8 @@ class PoolSettings:
     """Working defaults for an edge of two or more cores."""
 
     workers_per_version: int = 4
-    """At most; a version starts with one and gets more while calls wait longer than they should."""
+    """At most; a version starts with one and gets more while calls wait longer than they should,
+    and a second one in reserve once it has lost a worker."""
     max_workers: int = 64
     """Over all versions; 4.4 MB each when idle."""
     spare_workers: int = 1

@@ -25,6 +25,8 @@ _WATCH_QUEUE_S: Final = 0.005
 _MOST_LOSSES: Final = 5
 """Workers lost in a row without one answer: the program kills its workers outside of any call."""
 
+_WORKERS_AFTER_LOSS: Final = 2
+
 DEADLINE_IN_QUEUE: Final = failed(
     Outcome.TIMEOUT,
     "deadline",
@@ -89,8 +91,7 @@ class Version:
 
     def start(self) -> bool:
         """Ask for the first worker; False when none can be had now."""
-        self._grow()
-        return bool(self.coming)
+        return self._grow()
 
     def enqueue(self, call: Call) -> None:
         self._queue.append(call)
@@ -117,7 +118,8 @@ class Version:
 
     def lost(self, worker: Worker, cause: Cause, running: Running) -> int:
         """Settle what a worker held, and replace it if it is missed; return how many it cost."""
-        if worker in self.workers:
+        was_serving = worker in self.workers
+        if was_serving:
             self.workers.remove(worker)
         self._leaving.discard(worker)
         now_ns = time.monotonic_ns()
@@ -134,8 +136,8 @@ class Version:
         if self._losses >= _MOST_LOSSES:
             self._losses = 0
             self.fail_all("worker_lost", "this program's workers do not stay alive")
-        if not self.is_retiring and not self.workers and not self.coming:
-            self._grow()
+        if was_serving and not self.is_retiring:
+            self._replace()
         self._hand_over()
         return len(settlement.answered)
 
@@ -190,11 +192,19 @@ class Version:
         self._leaving.add(worker)
         worker.leave()
 
-    def _grow(self) -> None:
-        if len(self.workers) + self.coming < self._settings.workers_per_version and self._crew.want(
-            self
-        ):
-            self.coming += 1
+    def _replace(self) -> None:
+        # Who lost one worker will lose the next: the second is loaded and waits, so that even a
+        # program that takes long to load answers at once.
+        while len(self.workers) + self.coming < _WORKERS_AFTER_LOSS:
+            if not self._grow():
+                return
+
+    def _grow(self) -> bool:
+        """Ask for one more worker; tell whether it will come."""
+        most = self._settings.workers_per_version
+        will_come = len(self.workers) + self.coming < most and self._crew.want(self)
+        self.coming += will_come
+        return will_come
 
     def _hand_over(self) -> None:
         """Write as much as the workers may hold."""
@@ -213,6 +223,8 @@ class Version:
                 if calls:
                     worker.write(calls, now_ns)
         if self._queue:
+            if not self.workers and not self.coming:
+                self._grow()
             self._watch_queue()
         elif self.is_retiring:
             while self.workers:

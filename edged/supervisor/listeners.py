@@ -3,12 +3,11 @@
 Runs in: the supervisor. Never: accepts a connection.
 """
 
-import ipaddress
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from edged.deployment import Listen
+from edged.deployment import Listen, is_loopback
 from edged.errors import ConfigInvalid
 
 BACKLOG = 1024
@@ -44,15 +43,6 @@ class Listeners:
     @property
     def http_address(self) -> str:
         return _address(self.http)
-
-
-def is_loopback(address: str) -> bool:
-    """Say whether host:port stays on this machine. A name other than localhost does not count."""
-    host = address.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_loopback(key: str, address: str, *, is_insecure: bool) -> None:

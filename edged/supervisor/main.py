@@ -4,6 +4,7 @@ A single thread around `select`: signals, ended children and ready children arri
 descriptors. Runs in: `edged serve`. Never: opens an event loop, or imports gateway or agent.
 """
 
+import fcntl
 import os
 import selectors
 import shutil
@@ -17,8 +18,10 @@ from pathlib import Path
 import sdnotify
 import structlog
 
+from edged.datasets.layout import Layout
 from edged.deployment import Deployment
-from edged.inheritance import Inheritance
+from edged.errors import ConfigInvalid
+from edged.inheritance import EXIT_UNUSABLE, Inheritance
 from edged.supervisor.child import Child
 from edged.supervisor.listeners import Listeners
 
@@ -37,6 +40,7 @@ class Supervisor:
         self._gateway = self._child("gateway", deployment, with_key=False)
         self._agent = self._child("agent", deployment, with_key=True)
         self._signals = 0  # stop signals received
+        self._failure = 0  # exit code when a child found that this machine will not do
         self._has_announced = False
 
     def run(self) -> int:
@@ -94,6 +98,11 @@ class Supervisor:
         code = child.reap()
         if self._signals:
             return
+        if code == EXIT_UNUSABLE:
+            log.error("cannot_serve", child=child.name)
+            self._failure = EXIT_UNUSABLE
+            self._signals = 1  # stop in order; a restart would end in the same way
+            return
         delay_s = child.schedule_restart()
         log.warning("child_ended", child=child.name, code=code, restart_in_s=round(delay_s, 2))
 
@@ -119,7 +128,7 @@ class Supervisor:
         self._stop(self._gateway, signals, self._drain_timeout_s + 2)
         self._stop(self._agent, signals, AGENT_STOP_S)
         log.info("stopped")
-        return 0
+        return self._failure
 
     def _stop(self, child: Child, signals: int, timeout_s: float) -> None:
         child.signal(signal.SIGTERM)
@@ -136,9 +145,29 @@ def supervise(deployment: Deployment) -> int:
     """Run `edged` until it is told to stop. Raises ConfigInvalid when a port cannot be bound."""
     runtime_dir = Path(tempfile.mkdtemp(prefix="edged-"))  # short: a Unix socket's path ends at 107
     try:
-        return Supervisor(deployment, Listeners.bind(deployment.listen, runtime_dir)).run()
+        with _claimed(deployment.storage.data_dir):
+            return Supervisor(deployment, Listeners.bind(deployment.listen, runtime_dir)).run()
     finally:
         shutil.rmtree(runtime_dir, ignore_errors=True)
+
+
+@contextmanager
+def _claimed(data_dir: Path) -> Iterator[None]:
+    """Hold data_dir for this supervisor alone; two would spoil each other's state."""
+    state = Layout(data_dir).state
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigInvalid(source="storage.data_dir", reason=str(error)) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        reason = f"another edged uses {data_dir}; stop it, or name another folder"
+        raise ConfigInvalid(source="storage.data_dir", reason=reason) from error
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

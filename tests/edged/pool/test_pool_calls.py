@@ -205,6 +205,28 @@ async def test_waiting_calls_bring_more_workers():
         assert len(pool.worker_pids("slow")) == 3
 
 
+async def test_a_version_that_is_quiet_again_keeps_one_worker():
+    async with Pool(PoolSettings(grow_after_ms=5, shrink_after_s=0.01)) as pool:
+        await pool.load("slow", SLOW)
+        await gather(pool, "slow", [b"1"] * 8)
+        assert len(pool.worker_pids("slow")) > 1
+
+        await until(lambda: len(pool.worker_pids("slow")) == 1)
+        result = await pool.call("slow", b"1")
+
+        assert result.outcome is Outcome.SUCCESS
+
+
+async def test_a_new_program_gets_the_worker_of_an_idle_one_when_there_are_no_more():
+    async with Pool(PoolSettings(workers_per_version=1, max_workers=1)) as pool:
+        await pool.load("first", ECHO)
+        await pool.load("second", ECHO)
+
+        results = [await pool.call(key, b"1") for key in ("first", "second", "first")]
+
+        assert {result.outcome for result in results} == {Outcome.SUCCESS}
+
+
 async def test_a_callback_that_raises_costs_nobody_else_the_answer(pool):
     await pool.load("echo", ECHO)
 

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -284,3 +286,27 @@ async def test_a_program_that_overruns_while_it_loads_is_refused(body, reason):
         result = await pool.call("words", b'"echo"')
 
         assert result.output_json == b'"echo"'
+
+
+async def test_every_call_is_answered_once_while_workers_are_killed(pool):
+    await pool.load("words", BY_WORD)
+    answers: list[tuple[int, Result]] = []
+    submitted = 0
+
+    for _ in range(10):
+        for _ in range(100):
+            pool.submit("words", b'"echo"', note(answers, submitted))
+            submitted += 1
+        await asyncio.sleep(0.01)
+        for pid in pool.worker_pids("words"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    while len(answers) < submitted:  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(0.01)
+
+    assert sorted(number for number, _ in answers) == list(range(submitted))
+    assert {result.outcome for _, result in answers} == {Outcome.SUCCESS}
+
+
+def note(answers: list[tuple[int, Result]], number: int) -> Callable[[Result], None]:
+    return lambda result: answers.append((number, result))

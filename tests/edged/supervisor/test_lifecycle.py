@@ -218,6 +218,34 @@ def test_a_taken_port_is_named(tmp_path):
     assert f"listen.grpc: cannot listen on {address}" in refused.stderr
 
 
+def test_a_second_edge_on_the_same_folder_is_refused(start_edge, make_artifact):
+    edge = start_edge(make_artifact())
+
+    refused = run_edged("--data-dir", str(edge.data_dir), "--grpc", "127.0.0.1:0")
+
+    assert refused.returncode == 2
+    assert "storage.data_dir: another edged uses" in refused.stderr
+    assert answers(edge)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "words"),
+    [
+        ("http://127.0.0.1:1", "", "set LOOPAI_API_KEY"),
+        ("http://192.0.2.1:1", "made-up", "the API key in clear"),
+    ],
+)
+def test_a_control_plane_that_cannot_be_talked_to_safely_is_refused(
+    tmp_path, monkeypatch, url, key, words
+):
+    monkeypatch.setenv("LOOPAI_API_KEY", key)
+
+    refused = run_edged("--data-dir", str(tmp_path), "--control-plane", url)
+
+    assert refused.returncode == 2
+    assert words in refused.stderr
+
+
 def test_no_key_reaches_a_command_line_or_the_gateways_environment(start_edge, tmp_path):
     edge = EdgeProcess(tmp_path, {})
     edge._environment["LOOPAI_API_KEY"] = "made-up-and-secret"

@@ -1,0 +1,59 @@
+"""The documents are held to the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from edged import errors
+from edged.deployment import Deployment
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += keys(inner, f"{prefix}{name}.")
+        else:
+            found.append(prefix + name)
+    return found
+
+
+def test_every_setting_is_documented_and_every_documented_one_exists():
+    documented = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+|tasks)`", CONFIGURATION))
+
+    assert documented >= set(keys(Deployment))
+    assert {name for name in documented if "." in name} <= set(keys(Deployment))
+
+
+def test_every_error_stands_in_the_picture_of_its_tree():
+    classes = [
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.LoopaiError)
+    ]
+
+    picture = errors.__doc__ or ""
+    assert [name for name in classes if not re.search(rf"\b{name}\b", picture)] == []
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_somewhere(document):
+    path = ROOT / document
+    targets = re.findall(r"\]\(([^)#:]+)\)", path.read_text())
+
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_every_folder_of_the_map_exists():
+    rows = re.findall(r"^\| `([a-z/]+)/`", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert len(rows) >= 6
+    assert [row for row in rows if not (ROOT / row).is_dir()] == []
