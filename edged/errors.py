@@ -12,6 +12,7 @@ LoopaiError
 │   └── OutputRefused         breaks the task's output schema
 └── PlatformError             ours
     ├── DeadlinePassed        the caller's deadline passed before the program ran
+    ├── RunLost               the worker vanished, twice; nobody knows how the execution fared
     ├── LogUnwritable         the execution could not be logged, so it is not answered
     ├── Draining              this process is stopping
     ├── ArtifactInvalid       an archive or an unpacked artifact that does not hold together
@@ -91,6 +92,12 @@ class OutputRefused(ProgramError):
 class DeadlinePassed(PlatformError):
     code = "deadline_passed"
     text = "the caller's deadline passed before the program could run"
+
+
+class RunLost(PlatformError):
+    code = "run_lost"
+    text = "the execution was lost with its worker: {reason}"
+    retryable = True
 
 
 class LogUnwritable(PlatformError):

@@ -17,13 +17,21 @@ import uuid_utils
 
 from edged.datasets.records import Execution, Timestamps, render
 from edged.datasets.writer import LogWriter
-from edged.errors import DeadlinePassed, Draining, LogUnwritable, LoopaiError, OutputRefused
+from edged.errors import (
+    DeadlinePassed,
+    Draining,
+    LogUnwritable,
+    LoopaiError,
+    OutputRefused,
+    RunLost,
+)
 from edged.gateway.catalog import Catalog, ServedTask
 from edged.gateway.counters import Counters
 from edged.pool.pool import Pool, Result
 from edged.sandbox.frames import Outcome
 
 Reply = Callable[[Execution | LoopaiError], None]
+PLATFORM_FAULTS = {"worker_lost", "load_failed", "pool_stopped"}  # never charged to a version
 STATUS = {outcome: outcome.name.lower() for outcome in Outcome}
 
 
@@ -98,15 +106,25 @@ class Executor:
         reply: Reply,
         result: Result,
     ) -> None:
-        if result.cut_by_caller and not result.run_ms:
+        refusal = self._refusal(result)
+        if refusal is not None:
             self.in_flight -= 1
-            self._counters.deadlines_passed += 1
-            reply(DeadlinePassed())
+            reply(refusal)
             return
         _fill(execution, task, result)
         if not self._finished:
             self._loop.call_soon(self._flush)
         self._finished.setdefault(task.name, []).append((execution, received_s, reply))
+
+    def _refusal(self, result: Result) -> LoopaiError | None:
+        """Return what kept the program from running; then there is no outcome and no line."""
+        if result.cut_by_caller and not result.run_ms:
+            self._counters.deadlines_passed += 1
+            return DeadlinePassed()
+        if result.error_type in PLATFORM_FAULTS:
+            self._counters.count_refusal(RunLost.code)
+            return RunLost(reason=result.error_type)
+        return None
 
     def _flush(self) -> None:
         finished, self._finished = self._finished, {}

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call, ProgramSource, VersionStats, failed
-from edged.pool.verdicts import Cause, calls_ahead, settle
+from edged.pool.verdicts import Cause, calls_ahead, settle, typical_after
 from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
 from edged.sandbox.page import Running
@@ -182,10 +182,7 @@ class Version:
         return int(self._settings.time_limit_ms * 1e6)
 
     def _note(self, took_ns: int) -> None:
-        # An average over about eight calls: quick to notice that a program has become slow.
-        if self._typical_run_ns:
-            took_ns = self._typical_run_ns + (took_ns - self._typical_run_ns) // 8
-        self._typical_run_ns = max(1, took_ns)
+        self._typical_run_ns = typical_after(self._typical_run_ns, took_ns)
 
     def _release(self, worker: Worker) -> None:
         self.workers.remove(worker)

@@ -294,4 +294,4 @@ async def test_statistics_count_what_happened(pool):
 
     assert (stats.by_key["echo"].executions, stats.by_key["spin"].executions) == (10, 1)
     assert stats.executions == 11
-    assert (stats.queued, stats.running, stats.kills) == (0, 0, 0)
+    assert (stats.queued, stats.running) == (0, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call
-from edged.pool.verdicts import Cause, calls_ahead, cause_of, settle
+from edged.pool.verdicts import Cause, calls_ahead, cause_of, settle, typical_after
 from edged.pool.watchdog import due_at_ns
 from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
 from edged.sandbox.frames import Outcome
@@ -122,6 +122,21 @@ def test_a_kill_at_the_callers_deadline_is_the_callers():
 )
 def test_write_ahead_follows_the_measured_run_time(run_ns, calls):
     assert calls_ahead(run_ns, ahead_ns=1_000_000, most=64) == calls
+
+
+def test_one_interrupted_call_does_not_make_a_program_slow():
+    typical_ns = typical_after(13_000, 20_000_000)
+
+    assert calls_ahead(typical_ns, ahead_ns=1_000_000, most=64) > 32
+
+
+def test_a_program_that_becomes_slow_is_noticed_within_eight_calls():
+    typical_ns = 13_000
+
+    for _ in range(8):
+        typical_ns = typical_after(typical_ns, 500_000_000)
+
+    assert calls_ahead(typical_ns, ahead_ns=1_000_000, most=64) == 1
 
 
 def test_a_running_call_is_due_at_its_limit_from_its_own_start():
