@@ -31,7 +31,6 @@ from edged.pool.pool import Pool, Result
 from edged.sandbox.frames import Outcome
 
 Reply = Callable[[Execution | LoopaiError], None]
-PLATFORM_FAULTS = {"worker_lost", "load_failed", "pool_stopped"}  # never charged to a version
 STATUS = {outcome: outcome.name.lower() for outcome in Outcome}
 
 
@@ -121,7 +120,7 @@ class Executor:
         if result.cut_by_caller and not result.run_ms:
             self._counters.deadlines_passed += 1
             return DeadlinePassed()
-        if result.error_type in PLATFORM_FAULTS:
+        if result.is_lost:
             self._counters.count_refusal(RunLost.code)
             return RunLost(reason=result.error_type)
         return None

@@ -30,7 +30,8 @@ class Result:
     """How one call fared.
 
     output_json is empty unless the outcome is SUCCESS. run_ms counts from the call's own start in
-    the worker. cut_by_caller: the caller's deadline ended it, not the program's limit.
+    the worker. cut_by_caller: the caller's deadline ended it, not the program's limit. is_lost: the
+    pool failed, not the program; only the pool itself says so.
     """
 
     outcome: Outcome
@@ -40,6 +41,7 @@ class Result:
     error_message: str
     run_ms: float
     cut_by_caller: bool
+    is_lost: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -74,6 +76,10 @@ def failed(
     outcome: Outcome, error_type: str, message: str, *, run_ns: int = 0, cut_by_caller: bool = False
 ) -> Result:
     return Result(outcome, b"", None, error_type, message, run_ns / 1e6, cut_by_caller)
+
+
+def lost(error_type: str, message: str) -> Result:
+    return Result(Outcome.ERROR, b"", None, error_type, message, 0.0, False, is_lost=True)  # noqa: FBT003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

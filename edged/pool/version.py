@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from edged.pool.settings import PoolSettings
-from edged.pool.values import Call, ProgramSource, VersionStats, failed
+from edged.pool.values import Call, ProgramSource, VersionStats, failed, lost
 from edged.pool.verdicts import Cause, calls_ahead, settle, typical_after
 from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
@@ -151,7 +151,7 @@ class Version:
 
     def fail_all(self, error_type: str, message: str) -> None:
         """Answer everything that waits."""
-        result = failed(Outcome.ERROR, error_type, message)
+        result = lost(error_type, message)
         waiting, self._queue = self._queue, deque()
         for call in waiting:
             call.answer(result)

@@ -422,9 +422,18 @@ class RolloutPlan(google.protobuf.message.Message):
     ROLLOUT_ID_FIELD_NUMBER: builtins.int
     STAGES_FIELD_NUMBER: builtins.int
     IS_AUTOMATIC_FIELD_NUMBER: builtins.int
+    SHADOW_RATE_FIELD_NUMBER: builtins.int
+    MIN_SHADOW_EXECUTIONS_FIELD_NUMBER: builtins.int
+    MAX_DURATION_S_FIELD_NUMBER: builtins.int
     rollout_id: builtins.str
     is_automatic: builtins.bool
     """The edge advances by its own verdicts; otherwise it waits for a command."""
+    shadow_rate: builtins.float
+    """The share of audit samples that the candidate also runs before it gets traffic; 0: no shadow."""
+    min_shadow_executions: builtins.int
+    """Shadow runs that may end without a verdict before traffic begins all the same, when they agree."""
+    max_duration_s: builtins.int
+    """A rollout that has no verdict after this time waits for a person. 0: for ever."""
     @property
     def stages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RolloutStage]: ...
     def __init__(
@@ -433,8 +442,11 @@ class RolloutPlan(google.protobuf.message.Message):
         rollout_id: builtins.str = ...,
         stages: collections.abc.Iterable[Global___RolloutStage] | None = ...,
         is_automatic: builtins.bool = ...,
+        shadow_rate: builtins.float = ...,
+        min_shadow_executions: builtins.int = ...,
+        max_duration_s: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["is_automatic", b"is_automatic", "rollout_id", b"rollout_id", "stages", b"stages"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["is_automatic", b"is_automatic", "max_duration_s", b"max_duration_s", "min_shadow_executions", b"min_shadow_executions", "rollout_id", b"rollout_id", "shadow_rate", b"shadow_rate", "stages", b"stages"]) -> None: ...
 
 Global___RolloutPlan: typing_extensions.TypeAlias = RolloutPlan
 
@@ -768,6 +780,10 @@ class ExecutionSummary(google.protobuf.message.Message):
     IS_SAMPLED_FIELD_NUMBER: builtins.int
     CONFIDENCE_FIELD_NUMBER: builtins.int
     ERASED_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    INCLUSION_PROBABILITY_FIELD_NUMBER: builtins.int
+    OUTPUT_INDEX_FIELD_NUMBER: builtins.int
+    OUTPUT_HASH_FIELD_NUMBER: builtins.int
     execution_id: builtins.str
     task: builtins.str
     version: builtins.int
@@ -781,11 +797,17 @@ class ExecutionSummary(google.protobuf.message.Message):
     outcome: builtins.str
     is_sampled: builtins.bool
     confidence: builtins.float
+    channel: builtins.str
+    """audit, uncertainty, stratified or temporal; empty where the execution was not drawn."""
+    inclusion_probability: builtins.float
+    output_index: builtins.int
+    """In strict privacy an output travels as its index into the output schema's enum, or as a keyed hash."""
+    output_hash: builtins.bytes
     @property
     def executed_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
     def erased(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of what the privacy filter erased."""
+        """What the privacy filter erased: "$.text EMAIL"."""
 
     def __init__(
         self,
@@ -803,10 +825,17 @@ class ExecutionSummary(google.protobuf.message.Message):
         is_sampled: builtins.bool = ...,
         confidence: builtins.float | None = ...,
         erased: collections.abc.Iterable[builtins.str] | None = ...,
+        channel: builtins.str = ...,
+        inclusion_probability: builtins.float = ...,
+        output_index: builtins.int | None = ...,
+        output_hash: builtins.bytes = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_confidence", b"_confidence", "confidence", b"confidence", "executed_at", b"executed_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_confidence", b"_confidence", "arm", b"arm", "confidence", b"confidence", "erased", b"erased", "executed_at", b"executed_at", "execution_id", b"execution_id", "input_hash", b"input_hash", "input_json", b"input_json", "is_sampled", b"is_sampled", "latency_ms", b"latency_ms", "outcome", b"outcome", "output_json", b"output_json", "task", b"task", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_confidence", b"_confidence", "_output_index", b"_output_index", "confidence", b"confidence", "executed_at", b"executed_at", "output_index", b"output_index"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_confidence", b"_confidence", "_output_index", b"_output_index", "arm", b"arm", "channel", b"channel", "confidence", b"confidence", "erased", b"erased", "executed_at", b"executed_at", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "input_hash", b"input_hash", "input_json", b"input_json", "is_sampled", b"is_sampled", "latency_ms", b"latency_ms", "outcome", b"outcome", "output_hash", b"output_hash", "output_index", b"output_index", "output_json", b"output_json", "task", b"task", "version", b"version"]) -> None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_confidence", b"_confidence"]) -> typing.Literal["confidence"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_output_index", b"_output_index"]) -> typing.Literal["output_index"] | None: ...
 
 Global___ExecutionSummary: typing_extensions.TypeAlias = ExecutionSummary
 
@@ -829,6 +858,9 @@ class Validation(google.protobuf.message.Message):
     COMPARISON_METHOD_FIELD_NUMBER: builtins.int
     CHANNEL_FIELD_NUMBER: builtins.int
     INCLUSION_PROBABILITY_FIELD_NUMBER: builtins.int
+    ORACLE_OUTPUT_INDEX_FIELD_NUMBER: builtins.int
+    ORACLE_OUTPUT_HASH_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
     validation_id: builtins.str
     execution_id: builtins.str
     task: builtins.str
@@ -845,6 +877,11 @@ class Validation(google.protobuf.message.Message):
     channel: builtins.str
     """audit, uncertainty, stratified or temporal."""
     inclusion_probability: builtins.float
+    oracle_output_index: builtins.int
+    """In strict privacy the oracle's output travels like an execution's."""
+    oracle_output_hash: builtins.bytes
+    outcome: builtins.str
+    """How the execution fared: a failed one is a failure without asking an oracle."""
     @property
     def validated_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -865,9 +902,13 @@ class Validation(google.protobuf.message.Message):
         comparison_method: builtins.str = ...,
         channel: builtins.str = ...,
         inclusion_probability: builtins.float = ...,
+        oracle_output_index: builtins.int | None = ...,
+        oracle_output_hash: builtins.bytes = ...,
+        outcome: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["validated_at", b"validated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["arm", b"arm", "channel", b"channel", "comparison_method", b"comparison_method", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "is_match", b"is_match", "oracle", b"oracle", "oracle_cost", b"oracle_cost", "oracle_latency_ms", b"oracle_latency_ms", "oracle_output_json", b"oracle_output_json", "similarity_score", b"similarity_score", "task", b"task", "validated_at", b"validated_at", "validation_id", b"validation_id", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_oracle_output_index", b"_oracle_output_index", "oracle_output_index", b"oracle_output_index", "validated_at", b"validated_at"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_oracle_output_index", b"_oracle_output_index", "arm", b"arm", "channel", b"channel", "comparison_method", b"comparison_method", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "is_match", b"is_match", "oracle", b"oracle", "oracle_cost", b"oracle_cost", "oracle_latency_ms", b"oracle_latency_ms", "oracle_output_hash", b"oracle_output_hash", "oracle_output_index", b"oracle_output_index", "oracle_output_json", b"oracle_output_json", "outcome", b"outcome", "similarity_score", b"similarity_score", "task", b"task", "validated_at", b"validated_at", "validation_id", b"validation_id", "version", b"version"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_oracle_output_index", b"_oracle_output_index"]) -> typing.Literal["oracle_output_index"] | None: ...
 
 Global___Validation: typing_extensions.TypeAlias = Validation
 
@@ -886,6 +927,8 @@ class Decision(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     EVIDENCE_JSON_FIELD_NUMBER: builtins.int
     DECIDED_AT_FIELD_NUMBER: builtins.int
+    PHASE_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
     decision_id: builtins.str
     rollout_id: builtins.str
     task: builtins.str
@@ -896,6 +939,10 @@ class Decision(google.protobuf.message.Message):
     """advance, promote, roll_back, wait."""
     reason: builtins.str
     evidence_json: builtins.bytes
+    phase: builtins.str
+    """shadow, stage, promoted, rolled_back or paused: where the rollout stands after this decision."""
+    version: builtins.int
+    """The candidate's."""
     @property
     def decided_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     def __init__(
@@ -910,9 +957,11 @@ class Decision(google.protobuf.message.Message):
         reason: builtins.str = ...,
         evidence_json: builtins.bytes = ...,
         decided_at: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        phase: builtins.str = ...,
+        version: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["decided_at", b"decided_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["action", b"action", "decided_at", b"decided_at", "decision_id", b"decision_id", "evidence_json", b"evidence_json", "reason", b"reason", "rollout_id", b"rollout_id", "stage", b"stage", "task", b"task", "verdict", b"verdict"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["action", b"action", "decided_at", b"decided_at", "decision_id", b"decision_id", "evidence_json", b"evidence_json", "phase", b"phase", "reason", b"reason", "rollout_id", b"rollout_id", "stage", b"stage", "task", b"task", "verdict", b"verdict", "version", b"version"]) -> None: ...
 
 Global___Decision: typing_extensions.TypeAlias = Decision
 
