@@ -7,7 +7,7 @@ inherits it.
 Runs in: zygote. Talks to: the standard library. Never: runs program text.
 """
 
-import _strptime  # noqa: F401
+import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import calendar  # noqa: F401
 import codecs
 import hashlib

@@ -29,7 +29,7 @@ from types import (
     UnionType,
     WrapperDescriptorType,
 )
-from typing import Any
+from typing import Any, cast
 
 from edged.sandbox.facades import Facade
 from edged.sandbox.guards import (
@@ -111,7 +111,7 @@ class Inventory:
             self._take_all(value)
             return 1 + max(map(self._depth, value.values()), default=0)
         if kind in _FLAT:
-            self._take_all(value)  # type: ignore[arg-type]
+            self._take_all(value)
             if kind in (tuple, frozenset):
                 return 0
             self._take_once(value)
@@ -141,7 +141,7 @@ class Inventory:
         ):
             return
         if kind in (tuple, frozenset):
-            self._take_all(value)  # type: ignore[arg-type]
+            self._take_all(cast("tuple[object, ...]", value))
             return
         self._seen.add(id(value))
         self._take_composite(value)

@@ -13,7 +13,7 @@ text.
 
 import ast
 from collections.abc import Iterable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
@@ -46,7 +46,7 @@ _SYNTAX_NAMES: Final = {
 }
 
 
-class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
+class PolicyTransformer(RestrictingNodeTransformer):
     """Rewrites a tree whose names are folded. bound: every name that the program binds."""
 
     def __init__(
@@ -215,7 +215,8 @@ class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
         self.check_name(node, node.name)
         functions = (part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef))
         defined = sorted({name for name in functions if is_magic(name)})
-        vetted = _hook("_bases_", ast.Constant(tuple(defined)), *node.bases, place=node)
+        names = ast.Constant(tuple(defined))  # type: ignore[arg-type]  # the compiler takes tuples
+        vetted = _hook("_bases_", names, *node.bases, place=node)
         node.bases = (
             [ast.copy_location(ast.Starred(vetted, ast.Load()), node)] if node.bases else []
         )
@@ -257,16 +258,12 @@ class PolicyTransformer(RestrictingNodeTransformer):  # type: ignore[misc]
 
     # Patterns.
 
-    def visit_Match(self, node: ast.Match) -> ast.AST:
+    def _visit_pattern(self, node: Any) -> Any:
         return self._native(node)
 
-    visit_match_case = visit_Match
-    visit_MatchSingleton = visit_Match
-    visit_MatchSequence = visit_Match
-    visit_MatchMapping = visit_Match
-    visit_MatchStar = visit_Match
-    visit_MatchAs = visit_Match
-    visit_MatchOr = visit_Match
+    visit_Match = visit_match_case = _visit_pattern
+    visit_MatchSingleton = visit_MatchSequence = visit_MatchMapping = _visit_pattern
+    visit_MatchStar = visit_MatchAs = visit_MatchOr = _visit_pattern
 
     def visit_MatchValue(self, node: ast.MatchValue) -> ast.AST:
         self._check_pattern_reference(node.value)

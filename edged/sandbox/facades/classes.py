@@ -24,7 +24,7 @@ class ProgramEnumType(enum.EnumType):
     """Enum classes by class statement only: the call that makes one from text takes any name."""
 
     def __call__(cls, value: object) -> typing.Any:  # type: ignore[override]
-        return cls.__new__(cls, value)
+        return cls.__new__(cls, value)  # type: ignore[arg-type, call-arg]  # the members' own
 
 
 class ProgramEnum(enum.Enum, metaclass=ProgramEnumType):
@@ -35,16 +35,16 @@ class ProgramIntEnum(enum.IntEnum, ProgramEnum, metaclass=ProgramEnumType):
     # Said again, or the enum machinery takes them from the last base.
     __str__ = enum.IntEnum.__str__
     __repr__ = enum.IntEnum.__repr__
-    __format__ = enum.IntEnum.__format__
+    __format__ = enum.IntEnum.__format__  # type: ignore[assignment]
 
 
 class ProgramStrEnum(enum.StrEnum, ProgramEnum, metaclass=ProgramEnumType):
     __str__ = enum.StrEnum.__str__
     __repr__ = enum.StrEnum.__repr__
-    __format__ = enum.StrEnum.__format__
+    __format__ = enum.StrEnum.__format__  # type: ignore[assignment]
 
     @staticmethod
-    def _generate_next_value_(name: str, _start: int, _count: int, _last: list[object]) -> str:
+    def _generate_next_value_(name: str, _start: int, _count: int, _last: list[str]) -> str:
         return name.lower()
 
 
@@ -113,7 +113,7 @@ def _dataclass_decorator(guards: Guards) -> Callable[..., object]:
         if cls is None:
             return lambda decorated: dataclass(decorated, **options)
         guards.check_changeable(cls)
-        return dataclasses.dataclass(cls, **options)  # type: ignore[call-overload]
+        return dataclasses.dataclass(cls, **options)
 
     return dataclass
 

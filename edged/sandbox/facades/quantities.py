@@ -63,9 +63,9 @@ class Seeded(random.Random):
 
     def __new__(cls, *_seed: object) -> Self:
         # Without an argument the C part would ask the kernel for entropy, which a worker cannot.
-        return super().__new__(cls, 0)
+        return super().__new__(cls, 0)  # type: ignore[call-arg]  # the C part's own signature
 
-    def seed(self, a: Seed = 0, version: int = 2) -> None:
+    def seed(self, a: Seed = 0, version: int = 2) -> None:  # type: ignore[override]
         super().seed(0 if a is None else a, version)
 
     def __init__(self, x: Seed = 0) -> None:

@@ -57,9 +57,9 @@ def offers(guards: Guards) -> Offer:
         "operator": pick(operator, _OPERATOR)
         | {
             "attrgetter": lambda *names: attribute_getter(guards, names),
-            "methodcaller": lambda name, /, *args, **kwargs: (
-                lambda owner: guards.getattr(owner, name)(*args, **kwargs)
-            ),  # type: ignore[operator]
+            "methodcaller": lambda name, /, *args, **kwargs: method_caller(
+                guards, name, args, kwargs
+            ),
         },
         "heapq": pick(
             heapq, "heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"
@@ -95,16 +95,17 @@ def named_tuple(
         raise TypeError("the names of a named tuple must be plain strings")
     return collections.namedtuple(  # noqa: PYI024 # its names are known at run time only
         typename, names, rename=rename, defaults=defaults, module="program"
-    )  # type: ignore[no-any-return]
+    )
 
 
 def cached_property(function: Callable[[object], object]) -> functools.cached_property[object]:
     return functools.cached_property(function)
 
 
-def total_ordering(guards: Guards, cls: type) -> type:
+def total_ordering(guards: Guards, cls: Any) -> type:
     guards.check_changeable(cls)
-    return functools.total_ordering(cls)
+    ordered: type = functools.total_ordering(cls)
+    return ordered
 
 
 def wraps(wrapped: object, *_names: object) -> Callable[[_Function], _Function]:
@@ -129,6 +130,18 @@ def _renamed(wrapper: Any, wrapped: Any) -> FunctionType:
     named.__kwdefaults__ = wrapper.__kwdefaults__
     named.__doc__ = wrapped.__doc__
     return named
+
+
+def method_caller(
+    guards: Guards, name: object, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Callable[[object], object]:
+    """Do what operator.methodcaller does, the name judged like one in the source."""
+
+    def call(owner: object) -> object:
+        method: Any = guards.getattr(owner, name)
+        return method(*args, **kwargs)
+
+    return call
 
 
 def attribute_getter(guards: Guards, names: tuple[object, ...]) -> Callable[[object], object]:

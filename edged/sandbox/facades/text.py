@@ -24,8 +24,6 @@ from edged.sandbox.facades.offer import Offer, pick
 _SILENT_FLAGS = ~(int(re.DEBUG) | 1)
 _PATTERNS_KEPT = 512  # as many as the re module keeps
 
-Replacement = AnyStr | Callable[[re.Match[AnyStr]], AnyStr]
-
 
 def offers() -> Offer:
     """Return the members of each module here, by module name."""
@@ -140,7 +138,7 @@ def finditer(
 
 def sub(
     pattern: AnyStr | re.Pattern[AnyStr],
-    repl: Replacement[AnyStr],
+    repl: AnyStr | Callable[[re.Match[AnyStr]], AnyStr],
     string: AnyStr,
     count: int = 0,
     flags: int = 0,
@@ -150,7 +148,7 @@ def sub(
 
 def subn(
     pattern: AnyStr | re.Pattern[AnyStr],
-    repl: Replacement[AnyStr],
+    repl: AnyStr | Callable[[re.Match[AnyStr]], AnyStr],
     string: AnyStr,
     count: int = 0,
     flags: int = 0,
