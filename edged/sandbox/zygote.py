@@ -35,6 +35,8 @@ _NAMESPACES = {
 def main(control_fd: int) -> None:
     """Serve one pool until it goes away. control_fd: an inherited packet socket."""
     kernel.die_with_parent()
+    # Ctrl-C reaches the whole group of a terminal; the pool's owner decides when this ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with socket.socket(fileno=control_fd) as control:
         order = receive(control)
         if order is None:

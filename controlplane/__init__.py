@@ -1,0 +1,1 @@
+"""The control plane: generates programs, keeps versions, pushes them to edges."""

@@ -1,0 +1,1 @@
+"""REST doors, one file a noun."""

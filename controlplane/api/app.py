@@ -1,0 +1,39 @@
+"""Assemble the REST doors; OpenAPI at `/docs`.
+
+Runs in: the server. Never: serves a route of `/api/v1` without a key.
+"""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.security import HTTPBearer
+
+from controlplane.api import (
+    artifacts,
+    edges,
+    examples,
+    failures,
+    generations,
+    health,
+    tasks,
+    telemetry,
+)
+from controlplane.api.doorkeeper import Doorkeeper
+from controlplane.api.parts import ApiParts
+
+# For `/docs` only, which then offers a field for the key; the doorkeeper has checked it before.
+SHOWN_SCHEME = HTTPBearer(auto_error=False, description="An API key of this control plane")
+
+
+def build(parts: ApiParts) -> FastAPI:
+    """Return the ASGI application."""
+    app = FastAPI(title="Loopai control plane", version=version("loopai"), redoc_url=None)
+    app.state.parts = parts
+    failures.install(app)
+    app.add_middleware(Doorkeeper, access=parts.access)
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(SHOWN_SCHEME)])
+    for noun in (tasks, examples, generations, artifacts, edges, telemetry):
+        api.include_router(noun.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    return app

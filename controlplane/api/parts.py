@@ -1,0 +1,53 @@
+"""What the doors work with, and who is calling.
+
+Runs in: the server. Never: decides who may call; the doorkeeper did.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from controlplane.access import Access, Caller
+from controlplane.artifacts.gate import Gate
+from controlplane.artifacts.generations import Generations
+from controlplane.artifacts.versions import Versions
+from controlplane.fleet.connections import Connections
+from controlplane.fleet.edges import Edges
+from controlplane.storage.database import Database
+from controlplane.storage.outbox import Wakeups
+from controlplane.tasks.catalog import Tasks
+from controlplane.tasks.examples import Examples
+from controlplane.telemetry.report import Reports
+from controlplane.uploading import Uploading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """The nouns, made by the composition root."""
+
+    access: Access
+    database: Database
+    tasks: Tasks
+    examples: Examples
+    generations: Generations
+    versions: Versions
+    uploading: Uploading
+    gate: Gate
+    edges: Edges
+    connections: Connections
+    reports: Reports
+    wakeups: Wakeups
+
+
+def parts_of(request: Request) -> ApiParts:
+    return cast("ApiParts", request.app.state.parts)
+
+
+def caller_of(request: Request) -> Caller:
+    """Return whom the doorkeeper let in; a route that it does not guard fails here."""
+    return cast("Caller", request.state.caller)
+
+
+Parts = Annotated[ApiParts, Depends(parts_of)]
+Authenticated = Annotated[Caller, Depends(caller_of)]

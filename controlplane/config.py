@@ -1,0 +1,145 @@
+"""Assemble the settings from the environment and flags; only this file reads the environment.
+
+Flags win over `LOOPAI_…`, which wins over the defaults. The jobs process inherits what it needs
+as JSON on its standard input, so that no database password shows in a process list.
+Runs in: both processes. Never: logs a value.
+"""
+
+import ipaddress
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from controlplane.errors import ConfigInvalid
+from controlplane.link.settings import LinkSettings
+
+# What a child needs to find its libraries and temporary folder; no LOOPAI_…, so no key.
+INHERITED = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+)
+
+
+class Environment(BaseSettings):
+    """`LOOPAI_DATA_DIR`, `LOOPAI_PORT` …; keyword arguments are the flags."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOPAI_", frozen=True, extra="ignore")
+
+    data_dir: Path = Path("loopai-controlplane")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535)
+    link_port: int = Field(default=50052, ge=0, le=65_535)
+    database_url: SecretStr | None = None
+    insecure: bool = False
+    api_key: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSettings:
+    """Where people, CI and edges reach the server."""
+
+    host: str
+    port: int
+    """REST; 0 takes a free port."""
+    link_port: int
+    """gRPC for edges; 0 takes a free port."""
+    is_insecure: bool
+    """An address other than loopback was asked for and permitted, without TLS."""
+    stop_timeout_s: float = 3.0
+    """Running requests get this long after SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Where everything is kept."""
+
+    data_dir: Path
+    database_url: str
+
+    def render(self) -> bytes:
+        """Return JSON for the jobs process."""
+        return json.dumps(
+            {"data_dir": str(self.data_dir), "database_url": self.database_url}
+        ).encode()
+
+    @classmethod
+    def inherited(cls, text: bytes) -> "StorageSettings":
+        """Read what the server rendered."""
+        values = json.loads(text)
+        return cls(data_dir=Path(values["data_dir"]), database_url=values["database_url"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the server is told at its start."""
+
+    doors: DoorSettings
+    storage: StorageSettings
+    link: LinkSettings
+    api_key: str | None = field(repr=False)
+
+
+def load(**flags: Any) -> Settings:
+    """Assemble; flags that are None were not given.
+
+    Raises ConfigInvalid naming the setting.
+    """
+    try:
+        given = Environment(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        setting = "LOOPAI_" + "_".join(str(step) for step in first["loc"]).upper()
+        raise ConfigInvalid(setting=setting, reason=first["msg"]) from error
+    _check_address(given)
+    folder = given.data_dir.absolute()
+    return Settings(
+        doors=DoorSettings(
+            host=given.host,
+            port=given.port,
+            link_port=given.link_port,
+            is_insecure=not _is_loopback(given.host),
+        ),
+        storage=StorageSettings(data_dir=folder, database_url=_database_url(given, folder)),
+        link=LinkSettings(),
+        api_key=given.api_key.get_secret_value() if given.api_key else None,
+    )
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment of the jobs process."""
+    return {name: os.environ[name] for name in INHERITED if name in os.environ}
+
+
+def _database_url(given: Environment, folder: Path) -> str:
+    if given.database_url is not None:
+        return given.database_url.get_secret_value()
+    return f"sqlite+aiosqlite:///{folder / 'controlplane.sqlite'}"
+
+
+def _check_address(given: Environment) -> None:
+    if _is_loopback(given.host) or given.insecure:
+        return
+    reason = (
+        f"{given.host} is reachable from other machines and there is no TLS: keys would travel "
+        "in clear. Use 127.0.0.1 behind a TLS proxy, or --insecure if you accept that"
+    )
+    raise ConfigInvalid(setting="host", reason=reason)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""Enrolled edges and the state each one should reach."""

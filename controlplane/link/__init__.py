@@ -1,0 +1,1 @@
+"""The edges' door: Enroll and Connect."""

@@ -1,0 +1,29 @@
+"""How the link behaves: intervals, sizes, lifetimes. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """Defaults for a fleet of about a thousand edges a server."""
+
+    hello_timeout_s: float = 10.0
+    """A connection that does not say who it is may not hold a place."""
+    heartbeat_interval_s: int = 15
+    """Told to every edge; three missed ones close the connection."""
+    max_message_bytes: int = 8 * 1024 * 1024
+    """Both ways, after decompression; a telemetry batch is about 1 MB at most."""
+    max_telemetry_bytes: int = 4 * 1024 * 1024
+    """Told to every edge; half the message limit leaves room for what grows."""
+    chunk_bytes: int = 256 * 1024
+    """An artifact's piece: small enough that a state or an acknowledgement is never long behind."""
+    state_lifetime_s: float = 7 * 24 * 3600.0
+    """Bars the acceptance of an old state only; an accepted one serves for ever."""
+    max_connections: int = 2_000
+    """Beyond it an edge is told to come back later."""
+    retry_after_ms: int = 30_000
+    """Told to an edge that found the server full."""
+
+    def __post_init__(self) -> None:
+        if self.max_telemetry_bytes > self.max_message_bytes:
+            raise ValueError("max_telemetry_bytes exceeds max_message_bytes")

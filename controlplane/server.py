@@ -1,0 +1,210 @@
+"""The control plane's server: REST, the edges' link, and the jobs process beside it.
+
+Runs in: the server, this is its composition root. Talks to: people and CI (REST), edges (gRPC).
+Never: runs program text outside a jailed worker, or trains.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from controlplane.access import Access
+from controlplane.api.app import build
+from controlplane.api.parts import ApiParts
+from controlplane.artifacts.gate import Gate
+from controlplane.artifacts.generations import Generations
+from controlplane.artifacts.uploads import Uploads
+from controlplane.artifacts.versions import Versions
+from controlplane.clock import utc_now
+from controlplane.config import DoorSettings, Settings
+from controlplane.errors import FolderInUse
+from controlplane.fleet.connections import Connections
+from controlplane.fleet.edges import Edges
+from controlplane.fleet.targets import Targets
+from controlplane.jobs_process import JobsProcess
+from controlplane.link.listener import serving
+from controlplane.link.service import LinkService
+from controlplane.link.session import LinkParts
+from controlplane.storage.blobs import Blobs
+from controlplane.storage.database import Database
+from controlplane.storage.keys import KeyFolder
+from controlplane.storage.outbox import OutboxFollower, Wakeups
+from controlplane.storage.upgrade import upgrade
+from controlplane.tasks.catalog import Tasks
+from controlplane.tasks.examples import Examples
+from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.report import Reports
+from controlplane.uploading import Uploading
+from edged.pool.pool import Pool
+from edged.pool.settings import PoolSettings
+
+log = structlog.get_logger()
+
+BACKLOG = 1_024
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises LoopaiError or OSError when it cannot start."""
+    settings.storage.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _sole(settings.storage.data_dir):
+        asyncio.run(_main(settings))
+
+
+async def _main(settings: Settings) -> None:
+    storage = settings.storage
+    # Ctrl-C goes to every process of the terminal; who is started ignoring it, goes on ignoring it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The pool comes first: its zygote starts before this process has read a secret.
+    async with Pool(_pool_settings()) as pool, Database(storage.database_url) as database:
+        await upgrade(database)
+        keys = KeyFolder(storage.data_dir / "keys")
+        keys.prepare()
+        access = Access(database, keys, utc_now)
+        await access.ensure_first_key(settings.api_key)
+        # Before this SIGTERM ends the process at once, which is right: nothing is under way.
+        stopping = asyncio.Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, stopping.set)
+        await Assembly(settings, database, pool, keys, access).serve(stopping)
+    log.info("controlplane_stopped")
+
+
+class Assembly:
+    """The parts, made once and introduced to each other."""
+
+    def __init__(
+        self, settings: Settings, database: Database, pool: Pool, keys: KeyFolder, access: Access
+    ) -> None:
+        self._settings = settings
+        self._access = access
+        self._database = database
+        self._wakeups = Wakeups()
+        self._blobs = Blobs(settings.storage.data_dir / "blobs")
+        self._signing_key = keys.signing_key()
+        self._edges = Edges(database, utc_now)
+        self._connections = Connections(limit=settings.link.max_connections)
+        self._gate = Gate(pool)
+
+    async def serve(self, stopping: asyncio.Event) -> None:
+        """Open the doors, keep the background running, close in reverse."""
+        doors = self._settings.doors
+        outbox = OutboxFollower(self._database, self._wakeups, utc_now)
+        jobs = JobsProcess(self._settings.storage)
+        with _listening(doors) as listener:
+            rest = _Rest(self._rest_config())
+            link = serving(self._link(), self._settings.link, doors.host, doors.link_port)
+            async with link as link_port, asyncio.TaskGroup() as tasks:
+                background = [
+                    tasks.create_task(part.run(), name=part.name) for part in (outbox, jobs)
+                ]
+                requests = tasks.create_task(rest.serve([listener]), name="rest")
+                _announce(doors, listener.getsockname()[1], link_port)
+                await stopping.wait()
+                log.info("controlplane_stopping")
+                self._wakeups.close()
+                rest.should_exit = True
+                await requests
+                for task in background:
+                    task.cancel()
+
+    def _rest_config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            build(self._rest_parts()),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=int(self._settings.doors.stop_timeout_s),
+        )
+
+    def _rest_parts(self) -> ApiParts:
+        examples = Examples(self._database, utc_now)
+        versions = Versions(self._database, self._blobs, self._signing_key, utc_now)
+        return ApiParts(
+            access=self._access,
+            database=self._database,
+            tasks=Tasks(self._database, utc_now),
+            examples=examples,
+            generations=Generations(self._database, utc_now),
+            versions=versions,
+            uploading=Uploading(examples, Uploads(self._gate), versions),
+            gate=self._gate,
+            edges=self._edges,
+            connections=self._connections,
+            reports=Reports(self._database),
+            wakeups=self._wakeups,
+        )
+
+    def _link(self) -> LinkService:
+        parts = LinkParts(
+            edges=self._edges,
+            targets=Targets(self._database, utc_now),
+            ingest=Ingest(self._database, utc_now),
+            blobs=self._blobs,
+            wakeups=self._wakeups,
+            signing_key=self._signing_key,
+            settings=self._settings.link,
+            clock=utc_now,
+        )
+        return LinkService(parts, self._access, self._connections)
+
+
+class _Rest(uvicorn.Server):
+    """Uvicorn without its signal handlers: ours stop everything in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _pool_settings() -> PoolSettings:
+    """Uploads are rare and short: one worker a program, none kept waiting."""
+    return PoolSettings(workers_per_version=1, max_workers=4)
+
+
+def _announce(doors: DoorSettings, port: int, link_port: int) -> None:
+    if doors.is_insecure:
+        log.warning(
+            "insecure_doors",
+            host=doors.host,
+            advice="keys and customer data travel in clear: put a TLS proxy in front",
+        )
+    log.info(
+        "controlplane_ready",
+        http=f"http://{doors.host}:{port}",
+        link=f"{doors.host}:{link_port}",
+    )
+
+
+@contextmanager
+def _listening(doors: DoorSettings) -> Iterator[socket.socket]:
+    """Bind REST's socket. Raises OSError naming the address."""
+    family = socket.AF_INET6 if ":" in doors.host else socket.AF_INET
+    # asyncio switches Nagle's delay off only for sockets that say they are TCP: 44 ms a request.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((doors.host, doors.port))
+        except OSError as error:
+            raise OSError(f"cannot listen on {doors.host}:{doors.port}: {error}") from error
+        listener.listen(BACKLOG)
+        yield listener
+
+
+@contextmanager
+def _sole(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock; the kernel lets go of it however this process ends."""
+    with (folder / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FolderInUse(folder=folder) from error
+        yield

@@ -1,0 +1,1 @@
+"""Task specifications, their revisions and examples."""

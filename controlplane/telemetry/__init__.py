@@ -1,0 +1,1 @@
+"""What edges report, counted once."""
