@@ -30,9 +30,13 @@ zygote.main(int(sys.argv[1]))
 """
 
 
+# Little memory, so that a busy machine fills it well within the time limit.
+QUICK = PoolSettings(time_limit_ms=500, memory_limit_mb=48)
+
+
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
-    async with Pool(PoolSettings(time_limit_ms=300)) as pool:
+    async with Pool(QUICK) as pool:
         yield pool
 
 
@@ -40,7 +44,7 @@ async def pool() -> AsyncIterator[Pool]:
 async def escaped_pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
     """A pool whose programs are plain Python."""
     monkeypatch.setattr(edged.pool.zygote, "BOOTSTRAP", WITHOUT_LANGUAGE)
-    async with Pool(PoolSettings(time_limit_ms=300)) as pool:
+    async with Pool(QUICK) as pool:
         yield pool
 
 
@@ -51,4 +55,4 @@ def payloads() -> list[dict[str, str]]:
     corpus = data / "sandbox" / "payloads.jsonl"
     if not corpus.is_file():
         pytest.skip(f"no payloads in {corpus}; name the data folder in LOOPAI_TEST_DATA")
-    return [json.loads(line) for line in corpus.read_text().splitlines()]
+    return [json.loads(line) for line in corpus.read_bytes().splitlines()]

@@ -291,7 +291,7 @@ async def test_a_program_that_overruns_while_it_loads_is_refused(body, reason):
 async def test_every_call_is_answered_once_while_workers_are_killed(pool):
     await pool.load("words", BY_WORD)
     answers: list[tuple[int, Result]] = []
-    submitted = 0
+    submitted = kills = 0
 
     for _ in range(10):
         for _ in range(100):
@@ -301,11 +301,15 @@ async def test_every_call_is_answered_once_while_workers_are_killed(pool):
         for pid in pool.worker_pids("words"):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+                kills += 1
     while len(answers) < submitted:  # noqa: ASYNC110 - nothing announces it
         await asyncio.sleep(0.01)
 
     assert sorted(number for number, _ in answers) == list(range(submitted))
-    assert {result.outcome for _, result in answers} == {Outcome.SUCCESS}
+    # A call whose second worker was killed as well is given up, and that is not the program's fault.
+    given_up = [result for _, result in answers if result.is_lost]
+    assert len(given_up) <= kills / 2
+    assert {r.outcome for _, r in answers if not r.is_lost} == {Outcome.SUCCESS}
 
 
 def note(answers: list[tuple[int, Result]], number: int) -> Callable[[Result], None]:
