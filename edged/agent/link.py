@@ -65,6 +65,7 @@ class Link:
         self._parts = parts
         self._instance_id = str(uuid4())
         self._attempt = 0
+        self.is_up = False
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
@@ -85,6 +86,7 @@ class Link:
             reason = f"asked to wait: {first}"
         except* (grpc.aio.AioRpcError, OSError, EOFError, TimeoutError, ValueError) as group:
             reason = _reason(group.exceptions[0])
+        self.is_up = False
         delay_s = full_jitter_s(self._attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S)
         self._attempt += 1
         return reason, asked_s if asked_s is not None else delay_s
@@ -99,6 +101,7 @@ class Link:
 
     def _welcomed(self) -> None:
         self._attempt = 0
+        self.is_up = True
         log.info("link_up", address=self._settings.address)
 
     def _channel(self) -> grpc.aio.Channel:

@@ -77,9 +77,10 @@ class Agent:
         if self._batcher is None or not self._counts:
             return
         self._batcher.flush()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_SEND_S):
-                await self._batches.wait_empty()
+        if self._link is not None and self._link.is_up:  # else they wait on disk
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_SEND_S):
+                    await self._batches.wait_empty()
         log.info("agent_stopped", batches_pending=len(self._batches.pending()))
 
     def _connect(self, deployment: Deployment, layout: Layout, store: ArtifactStore) -> None:
