@@ -110,8 +110,8 @@ def walk(
         with story.step("Download the artifact and run it alone, with nothing installed"):
             report["zip_is_identical"] = _is_identical(folder, home, made, task, requests, answers)
             story.say(f"outputs identical to the edge's: {report['zip_is_identical']}")
-        with story.step("Stop everything"):
-            pass
+        story.say("")
+    story.say("All processes are stopped, and the folder is removed")
     report["seconds"] = story.seconds
     counts = {report["requests"], report["logged"], report["reported"]}
     report["is_complete"] = len(counts) == 1 and report["zip_is_identical"]

@@ -9,6 +9,13 @@ from typing import Any
 
 from loopai.edge.v1 import edge_pb2 as wire
 
+# An edge is near and back within a second; gRPC's defaults would wait that long between attempts.
+CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:

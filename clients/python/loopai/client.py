@@ -12,7 +12,14 @@ from typing import Any, Self
 
 import grpc
 
-from loopai.answers import Answer, Refusal, read_answer, read_result, write_request
+from loopai.answers import (
+    CHANNEL_OPTIONS,
+    Answer,
+    Refusal,
+    read_answer,
+    read_result,
+    write_request,
+)
 from loopai.edge.v1 import edge_pb2 as wire
 from loopai.edge.v1 import edge_pb2_grpc
 
@@ -21,7 +28,7 @@ class EdgeClient:
     """Talks to one edge. timeout_s: of each call, unless the call names its own."""
 
     def __init__(self, address: str = "127.0.0.1:50051", *, timeout_s: float = 10.0) -> None:
-        self._channel = grpc.insecure_channel(address)
+        self._channel = grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = edge_pb2_grpc.EdgeServiceStub(self._channel)
         self._timeout_s = timeout_s
 
