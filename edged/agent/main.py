@@ -36,6 +36,7 @@ from edged.inheritance import Inheritance
 
 log = structlog.get_logger()
 NICENESS = 10  # serving comes first
+STARTED_S = 2.0
 LAST_SEND_S = 5.0  # for the batches sealed while stopping
 Part = Callable[[], Coroutine[Any, Any, None]]
 
@@ -114,6 +115,8 @@ async def _main(inheritance: Inheritance) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    # Niced from the start, a busy gateway would hold up the link for seconds.
+    loop.call_later(STARTED_S, os.nice, NICENESS)
     agent = Agent(inheritance.deployment, Path(inheritance.control_path))
     inherit.say_ready(inheritance)
     await agent.run(stop)
@@ -123,7 +126,6 @@ def main() -> None:
     """Run the agent with what the supervisor left in the descriptor named by argv[1]."""
     inheritance = inherit.receive(int(sys.argv[1]))
     logs.configure("agent")
-    os.nice(NICENESS)
     asyncio.run(_main(inheritance))
 
 
