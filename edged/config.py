@@ -26,7 +26,7 @@ from edged.errors import ConfigInvalid
 
 MAX_FILE_BYTES = 1024 * 1024
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-PATHS = {("storage", "data_dir"), ("artifacts", "folder")}
+PATHS = {("storage", "data_dir"), ("artifacts", "folder"), ("validation", "*", "artifact")}
 
 
 def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None) -> Deployment:
@@ -118,7 +118,11 @@ def _expanded(value: Any, path: Path, *, base: Path, at: tuple[str, ...] = ()) -
     if not isinstance(value, str):
         return value
     text = REFERENCE.sub(lambda match: _environment(match[1], path, at), value)
-    return str(base / text) if at in PATHS else text
+    return str(base / text) if _is_path(at) else text
+
+
+def _is_path(at: tuple[str, ...]) -> bool:
+    return at in PATHS or (*at[:1], "*", *at[2:]) in PATHS
 
 
 def _environment(name: str, path: Path, at: tuple[str, ...]) -> str:
@@ -134,6 +138,7 @@ def _first_line(error: ValidationError | SettingsError) -> str:
         return str(error).splitlines()[0]
     first = error.errors(include_input=False)[0]
     place = ".".join(str(step) for step in first["loc"])
-    message = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+    text = first["msg"].removeprefix("Value error, ")
+    message = "unknown key" if first["type"] == "extra_forbidden" else text
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {message}{more}"
+    return f"{place}: {message}{more}" if place else f"{message}{more}"

@@ -6,10 +6,12 @@ Pure. Used by: `edged.config`, which assembles it, and every composition root, w
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from edged.artifacts.manifest import TaskName
 from edged.pool.settings import PoolSettings
@@ -17,12 +19,12 @@ from edged.pool.settings import PoolSettings
 # Accepted for what comes, and said at start.
 WITHOUT_EFFECT = (
     "cloud.realtime_enabled",
-    "privacy",
+    "privacy.sample_only",
     "retention",
-    "sampling",
     "storage.max_size_gb",
     "storage.retention_days",
 )
+STRATEGIES = ("random", "uncertainty")  # the others sample as random does, for now
 
 
 def is_loopback(address: str) -> bool:
@@ -32,6 +34,12 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_loopback_url(url: str) -> bool:
+    """Say the same of an http URL, with or without a port."""
+    parts = urlsplit(url)
+    return is_loopback(f"[{parts.hostname}]:{parts.port or 0}" if parts.hostname else "")
 
 
 class Section(BaseModel):
@@ -116,12 +124,17 @@ class Execution(Section):
 
 
 class Sampling(Section):
+    """Which executions are checked; the uniform audit channel is always on."""
+
     strategy: Literal["random", "uncertainty", "stratified", "temporal", "active"] = "random"
     rate: float = Field(default=0.05, ge=0.01, le=0.2)
+    """Of the audit channel, the one that measures: this share of all executions."""
+    uncertainty_rate: float = Field(default=0.05, gt=0, le=0.2)
+    """With strategy uncertainty: as much again, at most, where the program was unsure."""
 
 
 class Telemetry(Section):
-    """What goes home; only counts and latency sketches so far, never an input or an output."""
+    """What goes home: counts of every execution, and validated samples as the mode permits."""
 
     enabled: bool = True
     upload_interval_sec: float = Field(default=60, gt=0)
@@ -155,6 +168,8 @@ class Retention(Section):
 
 
 class Privacy(Section):
+    """What the privacy filter does, in front of everything that leaves."""
+
     pii_detection: bool = True
     hash_inputs: bool = False
     sample_only: bool = True
@@ -165,6 +180,70 @@ class Artifacts(Section):
 
     folder: Path | None = None
     """Holds artifact ZIPs, or is itself an unpacked artifact; watched for new ones."""
+
+
+class Comparison(Section):
+    """When an output counts as right."""
+
+    method: Literal["exact"] = "exact"
+    ignore: tuple[str, ...] = ()
+    """Fields that do not count, as dotted paths."""
+    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """For numbers, absolute."""
+
+
+class HttpValidation(Section):
+    """The truth comes from an HTTP endpoint of the customer's own."""
+
+    oracle: Literal["http"]
+    url: str
+    timeout_ms: float = Field(default=5000, gt=0, le=600_000)
+    budget_per_day: int = Field(default=10_000, ge=0)
+    """Questions a UTC day; when it is spent, samples are skipped and counted."""
+    cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Of one answer that does not name its own, in US dollars."""
+    insecure: bool = False
+    """Send inputs in clear to an oracle that is not on this machine."""
+    comparison: Comparison = Comparison()
+
+    @field_validator("url")
+    @classmethod
+    def _is_url(cls, url: str) -> str:
+        # No user:password@ either: every process of the edge inherits this section.
+        host = r"([^/\s:@?#\[\]]+|\[[0-9a-fA-F:.]+\])"
+        found = re.fullmatch(rf"https?://{host}(:(?P<port>\d{{1,5}}))?(/[^\s#]*)?", url)
+        if found is None or int(found["port"] or 0) > 65_535:
+            raise ValueError("must look like http://host:port/path")
+        return url
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether a question stays on this machine."""
+        return is_loopback_url(self.url)
+
+
+class ProgramValidation(Section):
+    """The truth comes from a reference artifact, run in the agent's own pool."""
+
+    oracle: Literal["program"]
+    artifact: Path
+    """The artifact's ZIP."""
+    timeout_ms: float = Field(default=5000, gt=0, le=600_000)
+    comparison: Comparison = Comparison()
+
+
+class OutcomeValidation(Section):
+    """The truth comes later, from callers, by ReportOutcome."""
+
+    oracle: Literal["outcome"]
+    every_execution_reported: bool = False
+    """Truths are not self-selected: then each of them counts like an audit sample."""
+    comparison: Comparison = Comparison()
+
+
+TaskValidation = Annotated[
+    HttpValidation | ProgramValidation | OutcomeValidation, Field(discriminator="oracle")
+]
 
 
 class Deployment(Section):
@@ -182,6 +261,23 @@ class Deployment(Section):
     artifacts: Artifacts = Artifacts()
     tasks: tuple[TaskName, ...] = ()
     """Serve only these; empty: all that the control plane sends."""
+    validation: Mapping[TaskName, TaskValidation] = Field(default_factory=dict)
+    """Who knows what is right, by task. The customer's own: home never sets it."""
+
+    @model_validator(mode="after")
+    def _check_egress(self) -> Self:
+        for task, validation in self.validation.items():
+            if isinstance(validation, HttpValidation) and not validation.is_local:
+                self._check_may_leave(task)
+                _check_is_private(task, validation)
+        return self
+
+    def _check_may_leave(self, task: str) -> None:
+        mode = self.telemetry.privacy_mode
+        if mode == "strict" or (mode == "balanced" and self.privacy.hash_inputs):
+            asked = "privacy_mode strict" if mode == "strict" else "hash_inputs"
+            reason = f"leaves this machine with inputs, which {asked} forbids"
+            raise ValueError(f"validation.{task}.url: {reason}")
 
     @property
     def pool(self) -> PoolSettings:
@@ -197,7 +293,10 @@ class Deployment(Section):
     @property
     def without_effect(self) -> list[str]:
         """Return the keys and sections that were set and that nothing obeys yet."""
-        return [name for name in WITHOUT_EFFECT if self._is_set(name)]
+        unheeded = [name for name in WITHOUT_EFFECT if self._is_set(name)]
+        if self.sampling.strategy not in STRATEGIES:
+            unheeded.append(f"sampling.strategy={self.sampling.strategy}")
+        return unheeded
 
     def _is_set(self, name: str) -> bool:
         section, _, key = name.partition(".")
@@ -217,3 +316,10 @@ class Deployment(Section):
     def inherited(cls, text: bytes) -> "Deployment":
         """Read what the supervisor rendered."""
         return cls.model_validate_json(text)
+
+
+def _check_is_private(task: str, validation: HttpValidation) -> None:
+    """Raise ValueError when inputs would travel in clear without anyone having said so."""
+    if not validation.url.startswith("https:") and not validation.insecure:
+        reason = "sends inputs in clear; use https, or set insecure: true"
+        raise ValueError(f"validation.{task}.url: {reason}")

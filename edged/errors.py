@@ -19,6 +19,7 @@ LoopaiError
     ├── DigestMismatch
     ├── SignatureInvalid
     ├── PoolError             see edged.pool.errors
+    ├── Withheld              by the privacy filter; see edged.agent.privacy.errors
     └── ConfigInvalid
 
 Runs in: every process. Never: knows a gRPC or HTTP status; the doors translate.

@@ -1,10 +1,13 @@
 """The documents are held to the code."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from edged import errors
 from edged.deployment import Deployment
@@ -21,11 +24,21 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
             found += keys(inner, f"{prefix}{name}.")
         else:
             found.append(prefix + name)
+        for entry in entries(field):
+            found += keys(entry, f"{prefix}{name}.<task>.")
     return found
 
 
+def entries(field: FieldInfo) -> list[type[BaseModel]]:
+    """The models that a mapping by task may hold."""
+    if get_origin(field.annotation) is not Mapping:
+        return []
+    union = get_args(get_args(field.annotation)[1])[0]
+    return list(get_args(union))
+
+
 def test_every_setting_is_documented_and_every_documented_one_exists():
-    documented = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)+|tasks)`", CONFIGURATION))
+    documented = set(re.findall(r"`([a-z_]+(?:\.<?[a-z_]+>?)+|tasks|validation)`", CONFIGURATION))
 
     assert documented >= set(keys(Deployment))
     assert {name for name in documented if "." in name} <= set(keys(Deployment))

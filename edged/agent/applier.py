@@ -15,7 +15,7 @@ import structlog
 from edged.agent.store import ArtifactStore, StoredVersion
 from edged.datasets.layout import Layout
 from edged.decisions.backoff import full_jitter_s
-from edged.decisions.routing import STABLE, Arm, Route, Routes, Source
+from edged.decisions.routing import CANDIDATE, STABLE, Arm, Route, Routes, Source
 from edged.files import write_whole
 
 log = structlog.get_logger()
@@ -31,6 +31,28 @@ class TaskReport:
     serving_version: int
     target_version: int
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The arms that one task should have."""
+
+    task: str
+    arms: tuple[Arm, ...]
+
+    @classmethod
+    def of(
+        cls, stable: StoredVersion, candidate: StoredVersion | None = None, weight: float = 0.0
+    ) -> "Target":
+        """weight: the candidate's share of traffic, 0 to 1."""
+        arms = [_arm(STABLE, stable, 1 - weight)] if weight < 1 else []
+        if candidate is not None and weight > 0:
+            arms.append(_arm(CANDIDATE, candidate, weight))
+        return cls(task=stable.task, arms=tuple(arms))
+
+
+def _arm(name: str, version: StoredVersion, weight: float) -> Arm:
+    return Arm(name=name, version=version.version, digest=version.digest, weight=weight)
 
 
 class Applier:
@@ -54,7 +76,7 @@ class Applier:
             return Routes()
 
     async def apply(
-        self, source: Source, targets: Iterable[StoredVersion], sequence: int | None = None
+        self, source: Source, targets: Iterable[Target], sequence: int | None = None
     ) -> list[TaskReport]:
         """Make `targets` the whole of what `source` wants; returns what the gateway serves.
 
@@ -63,15 +85,31 @@ class Applier:
         async with self._applying:
             before = self.routes
             wanted = _merge(before, source, targets, sequence)
-            write_whole(self._layout.routes, wanted.render())
-            reports = await self._nudge()
-            write_whole(self._layout.routes, _settle(before, wanted, reports).render())
-            for report in reports:
-                self.reports[report.task] = report
-                if report.state == "APPLIED":
-                    self._store.activate(report.task, report.serving_version)
-            self.reports = {t: r for t, r in self.reports.items() if t in wanted.tasks}
+            reports = await self._switch(before, wanted)
             return [report for report in reports if wanted.tasks[report.task].source == source]
+
+    async def replace(self, target: Target) -> TaskReport | None:
+        """Give one routed task other arms; None when nobody routes it any more."""
+        async with self._applying:
+            before = self.routes
+            old = before.tasks.get(target.task)
+            if old is None:
+                return None
+            route = _route(target, old, old.source)
+            wanted = Routes(sequence=before.sequence, tasks={**before.tasks, target.task: route})
+            reports = await self._switch(before, wanted)
+            return next((report for report in reports if report.task == target.task), None)
+
+    async def _switch(self, before: Routes, wanted: Routes) -> list[TaskReport]:
+        write_whole(self._layout.routes, wanted.render())
+        reports = await self._nudge()
+        write_whole(self._layout.routes, _settle(before, wanted, reports).render())
+        for report in reports:
+            self.reports[report.task] = report
+            if report.state == "APPLIED":
+                self._store.activate(report.task, report.serving_version)
+        self.reports = {t: r for t, r in self.reports.items() if t in wanted.tasks}
+        return reports
 
     async def _nudge(self) -> list[TaskReport]:
         attempt = 0
@@ -95,17 +133,19 @@ class Applier:
 
 
 def _merge(
-    before: Routes, source: Source, targets: Iterable[StoredVersion], sequence: int | None
+    before: Routes, source: Source, targets: Iterable[Target], sequence: int | None
 ) -> Routes:
     kept = {name: route for name, route in before.tasks.items() if route.source != source}
-    wanted: dict[str, Route] = {}
-    for target in targets:
-        arm = Arm(name=STABLE, version=target.version, digest=target.digest)
-        old = before.tasks.get(target.task)
-        fallback = old.arms if old is not None and old.arms != (arm,) else ()
-        wanted[target.task] = Route(arms=(arm,), fallback=fallback, source=source)
+    wanted = {
+        target.task: _route(target, before.tasks.get(target.task), source) for target in targets
+    }
     tasks = {**wanted, **kept} if source == "local" else {**kept, **wanted}
     return Routes(sequence=before.sequence if sequence is None else sequence, tasks=tasks)
+
+
+def _route(target: Target, old: Route | None, source: Source) -> Route:
+    fallback = old.arms if old is not None and old.arms != target.arms else ()
+    return Route(arms=target.arms, fallback=fallback, source=source)
 
 
 def _settle(before: Routes, wanted: Routes, reports: list[TaskReport]) -> Routes:

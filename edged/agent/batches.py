@@ -18,10 +18,10 @@ from edged.files import write_whole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """number: of the last sealed batch. positions: followed up to here."""
+    """number: of the last sealed batch. positions: followed up to here, by kind of log."""
 
     number: int
-    positions: Positions
+    positions: dict[str, Positions]
 
 
 class BatchFolder:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from edged.agent.applier import Applier
+from edged.agent.applier import Applier, Target
 from edged.agent.store import ArtifactStore, StoredVersion
 from edged.artifacts.archive import open_folder, pack
 from edged.errors import LoopaiError
@@ -53,7 +53,8 @@ class FolderSource:
         for path in sorted(changed):
             self._take(path)
         if changed or gone:
-            await self._applier.apply("local", _highest(self._versions.values()))
+            best = _highest(self._versions.values())
+            await self._applier.apply("local", map(Target.of, best))
 
     async def _adopt(self) -> None:
         routed = self._applier.routes.tasks
@@ -66,7 +67,7 @@ class FolderSource:
             if route.source == "local"
         ]
         if orphans or local:
-            await self._applier.apply("local", [*local, *orphans])
+            await self._applier.apply("local", map(Target.of, [*local, *orphans]))
 
     def _take(self, path: Path) -> None:
         try:

@@ -22,21 +22,35 @@ from edged import inheritance as inherit
 from edged import logs
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
+from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.folder import FolderSource
 from edged.agent.identity import IdentityFile, log_id
 from edged.agent.link import Link, LinkSettings
+from edged.agent.privacy.audit import AuditLog
+from edged.agent.privacy.filter import PrivacyFilter
+from edged.agent.privacy.hashing import deployment_key
+from edged.agent.privacy.modes import Mode
+from edged.agent.releasing import Releaser
+from edged.agent.rollouts import Rollouts
+from edged.agent.sampling import sampling_salt
 from edged.agent.session import Parts
+from edged.agent.shadow import Shadow
 from edged.agent.states import States
 from edged.agent.store import ArtifactStore
 from edged.agent.telemetry import Batcher
+from edged.agent.validator import ValidatorSettings
+from edged.agent.validators import Validators, comparer_of
 from edged.datasets.layout import Layout
 from edged.deployment import Deployment
 from edged.inheritance import Inheritance
+from edged.pool.pool import Pool
+from edged.pool.settings import PoolSettings
 
 log = structlog.get_logger()
 NICENESS = 10  # serving comes first
 STARTED_S = 2.0
+SHADOW_WORKERS = 4  # candidates tried at the same time, one worker each
 LAST_SEND_S = 5.0  # for the batches sealed while stopping
 Part = Callable[[], Coroutine[Any, Any, None]]
 
@@ -54,6 +68,12 @@ class Agent:
         self._batcher: Batcher | None = None
         self._counts = deployment.telemetry.enabled
         self._link: Link | None = None
+        privacy = _privacy(deployment, layout)
+        self._releaser = Releaser(layout, privacy, AuditLog(layout, time.time))
+        self._validators = _validators(deployment, layout, self._releaser)
+        self._shadow = _shadow(deployment, layout)
+        decisions = DecisionLog(layout, time.time)
+        self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
 
@@ -67,9 +87,15 @@ class Agent:
                 task.cancel()
 
     def _parts(self) -> dict[str, Part]:
-        parts: dict[str, Part] = {"folder": self._folder.run}
+        parts: dict[str, Part] = {
+            "folder": self._folder.run,
+            "shadow": self._shadow.run,
+            "rollouts": self._rollouts.run,
+        }
         if self._batcher is not None and self._counts:
             parts["batcher"] = self._batcher.run
+        if self._validators is not None:
+            parts["validators"] = self._validators.run
         if self._link is not None:
             parts["link"] = self._link.run
         return parts
@@ -89,7 +115,13 @@ class Agent:
         identifier = log_id(layout)
         downloads = Downloads(layout)
         self._batcher = Batcher(
-            layout, self._batches, telemetry, identifier, time.monotonic, time.time
+            layout,
+            self._batches,
+            telemetry,
+            self._releaser,
+            identifier,
+            time.monotonic,
+            time.time,
         )
         settings = LinkSettings(
             address=cloud.link_address,
@@ -101,7 +133,14 @@ class Agent:
             log_id=identifier,
         )
         parts = Parts(
-            states=States(store, self._applier, downloads, lambda: datetime.now(UTC)),
+            states=States(
+                store,
+                self._applier,
+                downloads,
+                self._rollouts,
+                self._releaser,
+                lambda: datetime.now(UTC),
+            ),
             downloads=downloads,
             batches=self._batches,
             batcher=self._batcher,
@@ -109,6 +148,33 @@ class Agent:
             clock=time.time,
         )
         self._link = Link(settings, IdentityFile(layout), store, parts)
+
+
+def _privacy(deployment: Deployment, layout: Layout) -> PrivacyFilter:
+    return PrivacyFilter(
+        Mode(deployment.telemetry.privacy_mode),
+        deployment_key(layout),
+        hash_inputs=deployment.privacy.hash_inputs,
+        detect=deployment.privacy.pii_detection,
+    )
+
+
+def _shadow(deployment: Deployment, layout: Layout) -> Shadow:
+    pool = Pool(PoolSettings(workers_per_version=1, max_workers=SHADOW_WORKERS))
+    comparers = {
+        task: comparer_of(validation.comparison)
+        for task, validation in deployment.validation.items()
+    }
+    return Shadow(layout, pool, comparers)
+
+
+def _validators(deployment: Deployment, layout: Layout, releaser: Releaser) -> Validators | None:
+    if not deployment.validation:
+        return None
+    salt = sampling_salt(layout)
+    settings = ValidatorSettings()
+    # Asked for at each use: home may tighten it.
+    return Validators(deployment, layout, lambda: releaser.privacy, salt, settings, time.time)
 
 
 async def _main(inheritance: Inheritance) -> None:

@@ -11,9 +11,13 @@ import structlog
 from google.protobuf.message import DecodeError
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent.applier import Applier, TaskReport
+from edged.agent.applier import Applier, Target, TaskReport
 from edged.agent.download import Downloads
 from edged.agent.identity import Identity
+from edged.agent.plans import read_commands, read_plan
+from edged.agent.privacy.modes import Mode
+from edged.agent.releasing import Releaser
+from edged.agent.rollouts import Rollouts, Trial
 from edged.agent.store import ArtifactStore, StoredVersion
 from edged.artifacts.manifest import Digest
 from edged.artifacts.signing import ArtifactStatement
@@ -21,6 +25,11 @@ from edged.errors import LoopaiError, SignatureInvalid
 
 log = structlog.get_logger()
 Send = Callable[[wire.ConnectRequest], Awaitable[None]]
+FLOORS = {
+    wire.PRIVACY_MODE_STRICT: Mode.STRICT,
+    wire.PRIVACY_MODE_BALANCED: Mode.BALANCED,
+    wire.PRIVACY_MODE_PERMISSIVE: Mode.PERMISSIVE,
+}
 STATES = {"APPLIED": wire.APPLY_STATE_APPLIED, "FAILED": wire.APPLY_STATE_FAILED}
 
 
@@ -37,8 +46,12 @@ class States:
         store: ArtifactStore,
         applier: Applier,
         downloads: Downloads,
+        rollouts: Rollouts,
+        releaser: Releaser,
         now: Callable[[], datetime],
     ) -> None:
+        self._rollouts = rollouts
+        self._releaser = releaser
         self._store = store
         self._applier = applier
         self._downloads = downloads
@@ -53,6 +66,8 @@ class States:
             refusal = wire.StateReport(nonce=pushed.nonce, refused=str(error))
             await send(wire.ConnectRequest(state_report=refusal))
             return
+        if state.privacy_floor:
+            self._releaser.tighten(FLOORS[state.privacy_floor])
         applying = [
             wire.TaskStatus(
                 task=task.task,
@@ -86,48 +101,61 @@ class States:
     async def _apply(
         self, state: wire.DesiredState, identity: Identity, send: Send
     ) -> list[wire.TaskStatus]:
-        targets: list[StoredVersion] = []
+        targets: list[Target] = []
         failed: list[wire.TaskStatus] = []
         for task in state.tasks:
             try:
-                targets.append(await self._hold(task, identity, send))
+                targets.append(await self._target(task, state, identity, send))
             except (LoopaiError, OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 log.warning("artifact_refused", task=task.task, reason=reason)
                 failed.append(self._failed(task, reason))
                 targets += self._kept(task.task)
+        self._rollouts.retire([task.task for task in state.tasks if task.HasField("candidate")])
         reports = await self._applier.apply("home", targets, state.sequence)
         unheld = {status.task for status in failed}
         return [to_wire(report) for report in reports if report.task not in unheld] + failed
 
-    async def _hold(self, task: wire.DesiredTask, identity: Identity, send: Send) -> StoredVersion:
-        """Return the wanted version, fetched first when this edge lacks it."""
-        wanted = task.stable
+    async def _target(
+        self, task: wire.DesiredTask, state: wire.DesiredState, identity: Identity, send: Send
+    ) -> Target:
+        """Return the task's arms, with every artifact they need on this disk."""
+        stable = await self._hold(task.task, task.stable, identity, send)
+        if not task.HasField("candidate"):
+            return Target.of(stable)
+        candidate = await self._hold(task.task, task.candidate, identity, send)
+        plan = read_plan(task.plan)
+        commands = read_commands(state.commands, plan.rollout_id)
+        return self._rollouts.target(
+            Trial(stable=stable, candidate=candidate, plan=plan, commands=commands)
+        )
+
+    async def _hold(
+        self, task: str, wanted: wire.DesiredVersion, identity: Identity, send: Send
+    ) -> StoredVersion:
+        """Return a wanted version, fetched first when this edge lacks it."""
         digest = Digest(wanted.digest)
-        statement = ArtifactStatement(task=task.task, version=wanted.version, digest=digest)
+        statement = ArtifactStatement(task=task, version=wanted.version, digest=digest)
         identity.key.check_artifact(wanted.signature, statement)
-        target = StoredVersion(task=task.task, version=wanted.version, digest=digest)
+        target = StoredVersion(task=task, version=wanted.version, digest=digest)
         if target in set(self._store.held()):
             return target
         data = await self._downloads.fetch(digest, send)
         stored = self._store.add(data, expected=digest)
-        log.info("artifact_stored", task=task.task, version=wanted.version, bytes=len(data))
+        log.info("artifact_stored", task=task, version=wanted.version, bytes=len(data))
         return stored
 
-    def _kept(self, task: str) -> list[StoredVersion]:
+    def _kept(self, task: str) -> list[Target]:
         """Return what serves now, so that one bad artifact leaves its own task as it is."""
         route = self._applier.routes.tasks.get(task)
-        if route is None:
-            return []
-        arm = route.arms[0]
-        return [StoredVersion(task=task, version=arm.version, digest=arm.digest)]
+        return [Target(task=task, arms=route.arms)] if route else []
 
     def _failed(self, task: wire.DesiredTask, reason: str) -> wire.TaskStatus:
         kept = self._kept(task.task)
         return wire.TaskStatus(
             task=task.task,
             state=wire.APPLY_STATE_FAILED,
-            serving_version=kept[0].version if kept else 0,
+            serving_version=kept[0].arms[0].version if kept else 0,
             target_version=task.stable.version,
             reason=reason[:500],
         )

@@ -1,52 +1,35 @@
-"""Follow the execution log, count it by arm, and seal the counts into batches.
+"""Follow the logs, count executions by arm, and seal counts, samples and decisions into batches.
 
-Runs in: the agent. Talks to: the follower, the batch folder. Never: puts an input or an output
-into a batch; samples come with a privacy filter in front of them.
+Runs in: the agent. Talks to: three followers, the releaser, the batch folder. Never: puts a record
+into a batch that did not pass the privacy filter.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import orjson
 import structlog
-from ddsketch import DDSketch
-from ddsketch.pb.proto import DDSketchProto
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.batches import BatchFolder, Checkpoint
-from edged.datasets.follower import Follower, Positions
-from edged.datasets.layout import Layout
+from edged.agent.counting import ArmCount, ArmKey
+from edged.agent.privacy.errors import Withheld
+from edged.agent.privacy.modes import Mode
+from edged.agent.releasing import Releaser
+from edged.datasets.follower import Chunk, Follower
+from edged.datasets.layout import Layout, LogKind
 from edged.deployment import Telemetry as TelemetrySettings
 
 log = structlog.get_logger()
 FOLLOW_INTERVAL_S = 0.2
-SKETCH_ACCURACY = 0.01  # relative: a p99 of 10 ms is told as 9.9 to 10.1
-CONFIDENCE_BINS = 10
-
-ArmKey = tuple[str, int, str]  # task, version, arm
-
-
-class ArmCount:
-    """Everything counted of one arm since the last batch."""
-
-    def __init__(self) -> None:
-        self.executions = 0
-        self.outcomes: dict[str, int] = {}
-        self.latency = DDSketch(SKETCH_ACCURACY)
-        self.confidence_bins = [0] * CONFIDENCE_BINS
-        self.caller_timeouts = 0
-
-    def add(self, execution: dict[str, Any]) -> None:
-        status, latency_ms = execution["status"], float(execution["latency_ms"])
-        self.executions += 1
-        self.outcomes[status] = self.outcomes.get(status, 0) + 1
-        self.latency.add(latency_ms)
-        confidence = execution.get("confidence")
-        if confidence is not None:
-            self.confidence_bins[min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)] += 1
-        if execution.get("error", {}).get("cut_by") == "caller":
-            self.caller_timeouts += 1
+MAX_RECORD_BYTES = 2 * 1024 * 1024  # of samples in a batch: a quarter of the link's message limit
+KINDS: tuple[LogKind, ...] = ("executions", "validations", "decisions")
+MODES = {
+    Mode.STRICT: wire.PRIVACY_MODE_STRICT,
+    Mode.BALANCED: wire.PRIVACY_MODE_BALANCED,
+    Mode.PERMISSIVE: wire.PRIVACY_MODE_PERMISSIVE,
+}
 
 
 class Batcher:
@@ -57,21 +40,29 @@ class Batcher:
         layout: Layout,
         folder: BatchFolder,
         settings: TelemetrySettings,
+        releaser: Releaser,
         log_id: str,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._folder = folder
         self._settings = settings
+        self._releaser = releaser
         self._log_id = log_id
         self._clock = clock
         self._wall = wall
         checkpoint = folder.open()
         self._number = checkpoint.number
-        self._follower = Follower(layout, "executions", checkpoint.positions)
-        self._arms: dict[ArmKey, ArmCount] = {}
-        self._dropped: dict[str, int] = {}
+        self._followers = {
+            kind: Follower(layout, kind, checkpoint.positions.get(kind, {})) for kind in KINDS
+        }
+        self._take = {
+            "executions": self._count,
+            "validations": self._add_validation,
+            "decisions": self._add_decision,
+        }
         self._opened_s = clock()
+        self._start_batch()
         self.sealed = asyncio.Event()  # set whenever a batch was sealed; the link clears it
 
     async def run(self) -> None:
@@ -80,67 +71,94 @@ class Batcher:
             await asyncio.sleep(FOLLOW_INTERVAL_S)
 
     async def follow(self) -> None:
-        """Count what is new in the log; seal whenever a batch is due."""
-        for chunk in self._follower.read():
-            for line in chunk.lines:
-                self._count(line)
-            self._follower.commit(chunk)
+        """Take what is new in the logs; seal whenever a batch is due."""
+        for _ in self._new_chunks():
             self._seal_if_due()
             await asyncio.sleep(0)  # a long backlog must not hold up the link
         self._seal_if_due()
 
     def flush(self) -> None:
-        """Count and seal everything that is in the log now: the last act before stopping."""
-        for chunk in self._follower.read():
-            for line in chunk.lines:
-                self._count(line)
-            self._follower.commit(chunk)
-        if self._arms:
+        """Take and seal everything that is in the logs now: the last act before stopping."""
+        for _ in self._new_chunks():
+            self._seal_if_due()
+        if not self._is_empty:
             self._seal()
+
+    def _new_chunks(self) -> Iterator[Chunk]:
+        """Yield every new chunk after its lines were taken and its end was noted."""
+        for kind, follower in self._followers.items():
+            for chunk in follower.read():
+                for line in chunk.lines:
+                    self._take_line(kind, line)
+                follower.commit(chunk)
+                yield chunk
+
+    def _take_line(self, kind: LogKind, line: bytes) -> None:
+        try:
+            self._take[kind](line)
+        except Withheld as withheld:
+            self._dropped[f"withheld: {withheld.facts['reason']}"] += 1
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._dropped[f"malformed {kind}"] += 1
 
     def _count(self, line: bytes) -> None:
-        try:
-            execution = orjson.loads(line)
-            key = execution["task"], execution["version"], execution["arm"]
-            self._arms.setdefault(key, ArmCount()).add(execution)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            self._dropped["malformed"] = self._dropped.get("malformed", 0) + 1
+        execution = orjson.loads(line)
+        key = execution["task"], execution["version"], execution["arm"]
+        if key not in self._arms:
+            self._arms[key] = ArmCount()
+        self._arms[key].add(execution)
+        self._records += 1
+
+    def _add_validation(self, line: bytes) -> None:
+        record = self._releaser.release(orjson.loads(line))
+        self._batch.executions.append(record.execution)
+        self._batch.validations.append(record.validation)
+        self._records += 1
+        self._bytes += record.size_bytes
+
+    def _add_decision(self, line: bytes) -> None:
+        self._batch.decisions.append(self._releaser.decision(orjson.loads(line)))
+        self._is_urgent = True  # people watch a rollout; the next step waits for no minute
+        self._records += 1
 
     def _seal_if_due(self) -> None:
-        counted = sum(arm.executions for arm in self._arms.values())
         age_s = self._clock() - self._opened_s
-        is_due = counted >= self._settings.batch_size or age_s >= self._settings.upload_interval_sec
-        if is_due and (counted or self._dropped):
+        is_old = age_s >= self._settings.upload_interval_sec
+        is_full = self._records >= self._settings.batch_size or self._bytes >= MAX_RECORD_BYTES
+        if (is_old or is_full or self._is_urgent) and not self._is_empty:
             self._seal()
-        elif is_due:
+        elif is_old:
             self._opened_s = self._clock()
+
+    @property
+    def _is_empty(self) -> bool:
+        return not (self._records or self._dropped)
 
     def _seal(self) -> None:
         self._number += 1
-        positions: Positions = dict(self._follower.positions)
+        positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
         checkpoint = Checkpoint(number=self._number, positions=positions)
-        self._folder.seal(checkpoint, self._batch().SerializeToString())
-        log.info("batch_sealed", number=self._number, arms=len(self._arms))
-        self._arms, self._dropped = {}, {}
-        self._opened_s = self._clock()
+        self._folder.seal(checkpoint, self._finished_batch().SerializeToString())
+        log.info("batch_sealed", number=self._number, records=self._records)
+        self._start_batch()
         self.sealed.set()
 
-    def _batch(self) -> wire.TelemetryBatch:
-        batch = wire.TelemetryBatch(log_id=self._log_id, number=self._number, dropped=self._dropped)
+    def _finished_batch(self) -> wire.TelemetryBatch:
+        batch = self._batch
+        batch.log_id = self._log_id
+        batch.number = self._number
+        batch.privacy_mode = MODES[self._releaser.mode]
         batch.sealed_at.FromNanoseconds(int(self._wall() * 1e9))
-        batch.arms.extend(_summary(key, arm) for key, arm in self._arms.items())
+        batch.arms.extend(arm.summary(key) for key, arm in self._arms.items() if arm.executions)
+        for reason, count in self._dropped.items():
+            batch.dropped[reason] = count
         return batch
 
-
-def _summary(key: ArmKey, arm: ArmCount) -> wire.ArmSummary:
-    task, version, name = key
-    return wire.ArmSummary(
-        task=task,
-        version=version,
-        arm=name,
-        executions=arm.executions,
-        outcomes=arm.outcomes,
-        latency_sketch=DDSketchProto.to_proto(arm.latency).SerializeToString(),
-        confidence_bins=arm.confidence_bins,
-        caller_timeouts=arm.caller_timeouts,
-    )
+    def _start_batch(self) -> None:
+        self._batch = wire.TelemetryBatch()
+        self._arms: dict[ArmKey, ArmCount] = {}
+        self._dropped: Counter[str] = Counter()
+        self._records = 0
+        self._bytes = 0
+        self._is_urgent = False
+        self._opened_s = self._clock()

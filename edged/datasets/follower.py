@@ -12,6 +12,7 @@ from pathlib import Path
 from edged.datasets.layout import Layout, LogKind
 
 Positions = dict[str, int]  # "task/file" → bytes consumed, always at the end of a line
+TAIL_BYTES = 512 * 1024  # about 2,000 executions
 READ_BYTES = 1024 * 1024  # of one file at a time: about 4,000 executions
 
 
@@ -26,11 +27,13 @@ class Chunk:
 
 
 class Follower:
-    """Reads what is new in all tasks' files of one kind, oldest file first."""
+    """Reads what is new in the files of one kind, of all tasks or of one, oldest file first."""
 
-    def __init__(self, layout: Layout, kind: LogKind, positions: Positions) -> None:
+    def __init__(
+        self, layout: Layout, kind: LogKind, positions: Positions, *, task: str = "*"
+    ) -> None:
         self._layout = layout
-        self._kind = kind
+        self._pattern = f"{task}/{kind}"
         self.positions = positions
 
     def read(self) -> Iterator[Chunk]:
@@ -45,6 +48,22 @@ class Follower:
     def commit(self, chunk: Chunk) -> None:
         self.positions[chunk.key] = chunk.end
 
+    def ends(self) -> Positions:
+        """Return the positions after everything that is there now."""
+        return {f"{task}/{path.name}": path.stat().st_size for task, path in self._files()}
+
+    def tail(self) -> list[bytes]:
+        """Return the last whole lines of the newest file, up to TAIL_BYTES of them."""
+        files = self._files()
+        if not files:
+            return []
+        path = files[-1][1]
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - TAIL_BYTES))
+            lines = file.read().split(b"\n")
+        return lines[1:-1] if size > TAIL_BYTES else lines[:-1]
+
     def backlog_bytes(self) -> int:
         """Return how much is there to be read."""
         return sum(
@@ -53,7 +72,7 @@ class Follower:
         )
 
     def _files(self) -> list[tuple[str, Path]]:
-        folders = sorted(self._layout.datasets.glob(f"*/{self._kind}"))
+        folders = sorted(self._layout.datasets.glob(self._pattern))
         return [
             (folder.parent.name, path)
             for folder in folders

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-LogKind = Literal["executions", "outcomes", "validations"]
+LogKind = Literal["executions", "outcomes", "validations", "decisions"]
 
 
 @dataclass(frozen=True, slots=True)

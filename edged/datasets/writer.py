@@ -23,24 +23,31 @@ TAIL_BYTES = 64 * 1024
 class LogWriter:
     """The day files of one kind of log for all tasks of a data_dir.
 
-    clock: seconds since the epoch; the UTC day it names chooses the file.
+    clock: seconds since the epoch; the UTC day it names chooses the file. prefix: of file names.
     """
 
-    def __init__(self, layout: Layout, kind: LogKind, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, layout: Layout, kind: LogKind, clock: Callable[[], float], *, prefix: str = ""
+    ) -> None:
         self._layout = layout
         self._kind = kind
         self._clock = clock
+        self._prefix = prefix
         self._files: dict[str, DayFile] = {}  # task → the file held open and locked
         self._day = -1
         self._date = ""
 
-    def append(self, task: str, lines: list[bytes]) -> None:
-        """Write whole lines, newlines included. Raises LogUnwritable; then none is there."""
+    def append(self, task: str, lines: list[bytes]) -> Path:
+        """Write whole lines, newlines included, and return the file that has them.
+
+        Raises LogUnwritable; then none is there.
+        """
         file = self._file(task)
         try:
             file.append(b"".join(lines))
         except OSError as error:
             raise LogUnwritable(reason=error.strerror, path=file.path) from error
+        return file.path
 
     def check(self) -> None:
         """Raise LogUnwritable unless the log's folder can be written."""
@@ -66,7 +73,7 @@ class LogWriter:
         folder = self._layout.log(task, self._kind)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            opened = DayFile.open(folder, date)
+            opened = DayFile.open(folder, date, prefix=self._prefix)
         except OSError as error:
             raise LogUnwritable(reason=error.strerror, path=folder) from error
         if file is not None:
@@ -93,10 +100,10 @@ class DayFile:
         self._size = os.fstat(descriptor).st_size
 
     @classmethod
-    def open(cls, folder: Path, date: str) -> "DayFile":
+    def open(cls, folder: Path, date: str, *, prefix: str = "") -> "DayFile":
         """Open `<date>.jsonl`, or `<date>.1.jsonl` and so on where another writer holds it."""
         for index in count():
-            path = folder / (f"{date}.{index}.jsonl" if index else f"{date}.jsonl")
+            path = folder / f"{prefix}{date}{f'.{index}' if index else ''}.jsonl"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,6 +18,13 @@ privacy:   {pii_detection: true, hash_inputs: false, sample_only: true}
 """
 
 
+def asked(url: str, privacy_mode: str = "balanced") -> str:
+    return (
+        f'validation: {{spam: {{oracle: http, url: "{url}"}}}}\n'
+        f"telemetry: {{privacy_mode: {privacy_mode}}}"
+    )
+
+
 @pytest.fixture
 def write(tmp_path: Path):
     def write(text: str) -> Path:
@@ -65,6 +72,19 @@ def test_flags_win_over_environment_over_file(write, monkeypatch):
         ("cloud: {api_key: in-clear}", "cloud.api_key: write ${LOOPAI_API_KEY}"),
         ("cloud: {api_url: ftp://x}", "must look like http://host:port"),
         ("listen: {grpc: 50051}", "listen.grpc"),
+        ("validation: {spam: {oracle: http}}", "validation.spam.http.url: Field required"),
+        ("validation: {spam: {oracle: tarot}}", "validation.spam: Input tag 'tarot'"),
+        (
+            "validation: {spam: {url: 'http://127.0.0.1/'}}",
+            "validation.spam: Unable to",
+        ),
+        ("validation: {spam: {oracle: outcome, cost: 1}}", "validation.spam.outcome.cost: unknown"),
+        ("validation: {Spam: {oracle: outcome}}", "validation.Spam"),
+        (asked("http://user:pass@127.0.0.1/"), "url: must look like http://host:port/path"),
+        (asked("http://127.0.0.1:99999/"), "url: must look like http://host:port/path"),
+        (asked("http://10.0.0.1/label"), "validation.spam.url: sends inputs in clear; use https"),
+        (asked("https://label.example/", "strict"), "which privacy_mode strict forbids"),
+        (asked("https://label.example/") + "\nprivacy: {hash_inputs: true}", "hash_inputs forbids"),
         ("- 1", "must be a mapping of sections"),
         ("a: [", "while parsing"),
         ("a: &x [1, 1]\nb: [*x, *x]", "aliases (*name) are not allowed"),
@@ -112,4 +132,37 @@ def test_the_environment_names_the_task(monkeypatch):
 
 
 def test_what_nothing_obeys_yet_is_listed(write):
-    assert load(write("privacy: {hash_inputs: true}"), {}, None).without_effect == ["privacy"]
+    unheeded = load(write("privacy: {sample_only: true}"), {}, None).without_effect
+
+    assert unheeded == ["privacy.sample_only"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:9000/label",
+        "http://[::1]:80/",
+        "http://localhost",
+        "http://127.1.2.3/?x=1",
+    ],
+)
+def test_an_oracle_on_this_machine_is_permitted_in_every_mode(write, url):
+    validation = load(write(asked(url, "strict")), {}, None).validation
+
+    assert validation["spam"].url == url
+
+
+def test_every_child_inherits_the_oracles(write, tmp_path):
+    text = "validation: {spam: {oracle: program, artifact: reference.zip}, news: {oracle: outcome}}"
+    deployment = load(write(text), {}, None)
+
+    inherited = Deployment.inherited(deployment.render(with_key=False))
+
+    assert inherited.validation == deployment.validation
+    assert inherited.validation["spam"].artifact == tmp_path / "reference.zip"
+
+
+def test_a_strategy_that_nothing_obeys_yet_is_listed(write):
+    unheeded = load(write("sampling: {strategy: temporal}"), {}, None).without_effect
+
+    assert unheeded == ["sampling.strategy=temporal"]

@@ -4,66 +4,33 @@ import asyncio
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-import orjson
 import pytest
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
+from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.identity import IdentityFile
 from edged.agent.link import Link, LinkSettings
+from edged.agent.rollouts import Rollouts
 from edged.agent.session import Parts
+from edged.agent.shadow import Shadow
 from edged.agent.states import States
 from edged.agent.store import ArtifactStore
 from edged.agent.telemetry import Batcher
 from edged.artifacts.archive import pack
 from edged.artifacts.signing import SigningKey
-from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.decisions.routing import Routes
 from edged.deployment import Telemetry
-from tests.fakes.clock import FakeClock
+from edged.pool.pool import Pool
+from edged.pool.settings import PoolSettings
+from tests.fakes.gateway import FakeGateway
 from tests.fakes.home import FakeHome
 
 NOW = datetime.now(UTC)
-
-
-class FakeGateway:
-    """Answers the nudge for every route, refusing the versions it is told to refuse."""
-
-    def __init__(self, layout, path):
-        self.layout, self.path = layout, path
-        self.refused: set[int] = set()
-        self.serving: dict[str, int] = {}
-
-    async def __aenter__(self):
-        self._server = await asyncio.start_unix_server(self._serve, self.path)
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-
-    async def _serve(self, reader, writer):
-        while await reader.readline():
-            routes = Routes.parse(self.layout.routes.read_bytes())
-            tasks = [self._apply(name, route) for name, route in routes.tasks.items()]
-            writer.write(orjson.dumps({"sequence": routes.sequence, "tasks": tasks}) + b"\n")
-        writer.close()
-
-    def _apply(self, name, route):
-        version = route.arms[0].version
-        is_refused = version in self.refused
-        if not is_refused:
-            self.serving[name] = version
-        return {
-            "task": name,
-            "state": "FAILED" if is_refused else "APPLIED",
-            "serving_version": self.serving.get(name, 0),
-            "target_version": version,
-            "reason": "line 1, column 1: refused" if is_refused else "",
-        }
 
 
 @pytest.fixture
@@ -73,30 +40,24 @@ async def home():
 
 
 @pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "data")
-    layout.state.mkdir(parents=True)
-    return layout
-
-
-@pytest.fixture
 async def gateway(layout, tmp_path):
     async with FakeGateway(layout, tmp_path / "g.sock") as gateway:
         yield gateway
 
 
 @pytest.fixture
-def parts(layout, gateway):
+def parts(layout, gateway, releaser, clock):
     store = ArtifactStore(layout)
     applier = Applier(layout, store, gateway.path)
     downloads = Downloads(layout)
     batches = BatchFolder(layout)
-    clock = FakeClock()
+    shadow = Shadow(layout, Pool(PoolSettings()), {})
+    rollouts = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
     return Parts(
-        states=States(store, applier, downloads, lambda: datetime.now(UTC)),
+        states=States(store, applier, downloads, rollouts, releaser, lambda: datetime.now(UTC)),
         downloads=downloads,
         batches=batches,
-        batcher=Batcher(layout, batches, Telemetry(), "log-1", clock, clock),
+        batcher=Batcher(layout, batches, Telemetry(), releaser, "log-1", clock, clock),
         applier=applier,
         clock=clock,
     )

@@ -9,17 +9,6 @@ from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.deployment import Telemetry
-from tests.fakes.clock import FakeClock
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def layout(tmp_path):
-    return Layout(tmp_path)
 
 
 @pytest.fixture
@@ -38,12 +27,12 @@ def append(layout, clock):
 
 
 @pytest.fixture
-def start(layout, clock):
+def start(layout, clock, releaser):
     """Return a function that starts a batcher, as after a restart of the agent."""
 
     def start(batch_size: int = 1000) -> Batcher:
         settings = Telemetry(upload_interval_sec=60, batch_size=batch_size)
-        return Batcher(layout, BatchFolder(layout), settings, "log-1", clock, clock)
+        return Batcher(layout, BatchFolder(layout), settings, releaser, "log-1", clock, clock)
 
     return start
 
@@ -145,5 +134,5 @@ async def test_a_malformed_line_is_counted_as_dropped(layout, append, start):
 
     start().flush()
 
-    assert dict(sealed(layout)[0].dropped) == {"malformed": 1}
+    assert dict(sealed(layout)[0].dropped) == {"malformed executions": 1}
     assert executions(layout) == [1]

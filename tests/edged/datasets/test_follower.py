@@ -94,3 +94,10 @@ def test_backlog_counts_bytes_not_read_yet(layout):
     write(layout, "2026-01-01.jsonl", "three\n")
 
     assert follower.backlog_bytes() == 6
+
+
+def test_a_follower_may_read_one_task_alone(layout):
+    write(layout, "2026-01-01.jsonl", "one\n")
+    write(layout, "2026-01-01.jsonl", "two\n", task="spam-2")
+
+    assert drain(Follower(layout, "executions", {}, task="spam")) == [("spam", [b"one"])]

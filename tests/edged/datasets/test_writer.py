@@ -145,3 +145,15 @@ def test_open_files_do_not_grow_with_days(writer, clock):
         writer.append("spam", [b"1\n"])
 
     assert open_files() == before
+
+
+def test_a_prefix_stands_before_the_date(layout, clock):
+    writer = LogWriter(layout, "validations", clock, prefix="sampled-")
+    second = LogWriter(layout, "validations", clock, prefix="sampled-")
+
+    paths = [each.append("spam", [b"{}\n"]) for each in (writer, second)]
+    writer.close()
+    second.close()
+
+    names = [path.name for path in paths]
+    assert names == ["sampled-2025-11-23.jsonl", "sampled-2025-11-23.1.jsonl"]

@@ -306,7 +306,7 @@ async def test_every_call_is_answered_once_while_workers_are_killed(pool):
         await asyncio.sleep(0.01)
 
     assert sorted(number for number, _ in answers) == list(range(submitted))
-    # A call whose second worker was killed as well is given up, and that is not the program's fault.
+    # A call whose second worker was killed as well is given up, and not by the program's fault.
     given_up = [result for _, result in answers if result.is_lost]
     assert len(given_up) <= kills / 2
     assert {r.outcome for _, r in answers if not r.is_lost} == {Outcome.SUCCESS}

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[3]
 CORPUS = (
     Path(os.environ.get("LOOPAI_TEST_DATA", ROOT / "../shared/data")) / "sandbox/payloads.jsonl"
 )
-PAYLOADS = [json.loads(line) for line in CORPUS.read_bytes().splitlines()] if CORPUS.exists() else []
+LINES = CORPUS.read_bytes().splitlines() if CORPUS.exists() else []
+PAYLOADS = [json.loads(line) for line in LINES]
 
 pytestmark = pytest.mark.skipif(
     not PAYLOADS,

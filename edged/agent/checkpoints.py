@@ -1,0 +1,136 @@
+"""How far a log was followed and worked off, so that a kill loses nothing and repeats little.
+
+Runs in: the agent. Talks to: one file in data_dir/state. Never: says that a line is done before
+what came of it is on disk.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from edged.agent.sampling import Doubt
+from edged.datasets.follower import Positions
+from edged.files import write_whole
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Step:
+    """A line that was read. end, doubt: the position and the sampling's state after it."""
+
+    key: str
+    end: int
+    doubt: Doubt
+    is_done: bool = False
+
+
+class Progress:
+    """The lines of one task that were read and are not all done, in order.
+
+    They may be finished in any order; the checkpoint moves over what is done without a gap.
+    """
+
+    def __init__(self, task: str, checkpoint: "Checkpoint") -> None:
+        self._task = task
+        self._checkpoint = checkpoint
+        self._steps: deque[Step] = deque()  # the first one is never done
+        self.doubt = checkpoint.doubts.get(task, Doubt())  # after the last line that was read
+
+    def begin(self, key: str, end: int) -> Step:
+        step = Step(key=key, end=end, doubt=self.doubt)
+        self._steps.append(step)
+        return step
+
+    def skip(self, key: str, end: int) -> None:
+        """Say of a line that nothing is to be done for it."""
+        last = self._steps[-1] if self._steps else None
+        if last is None:
+            self._checkpoint.move(self._task, key, end, self.doubt)
+        elif last.is_done and last.key == key:  # one step for a run of them
+            last.end, last.doubt = end, self.doubt
+        else:
+            self._steps.append(Step(key=key, end=end, doubt=self.doubt, is_done=True))
+
+    def finish(self, step: Step) -> None:
+        step.is_done = True
+        while self._steps and self._steps[0].is_done:
+            first = self._steps.popleft()
+            self._checkpoint.move(self._task, first.key, first.end, first.doubt)
+
+
+class Budget:
+    """Questions asked today, by task. clock: seconds since the epoch; a day is one of UTC."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.day = 0  # since the epoch
+        self.spent: dict[str, int] = {}
+
+    def take(self, task: str, limit: int) -> bool:
+        """Spend one question, unless `limit` are spent today. A clock set back opens no new day."""
+        today = int(self._clock() // 86_400)
+        if today > self.day:
+            self.day, self.spent = today, {}
+        spent = self.spent.get(task, 0)
+        if spent >= limit:
+            return False
+        self.spent[task] = spent + 1
+        return True
+
+
+class Checkpoint:
+    """One validator's file: how far it is, how it sampled there, what of today is spent."""
+
+    def __init__(self, path: Path, budget: Budget) -> None:
+        self._path = path
+        self._saved = b""
+        self.budget = budget
+        self.positions: Positions = {}
+        self.doubts: dict[str, Doubt] = {}  # by task, at its positions
+
+    def move(self, task: str, key: str, end: int, doubt: Doubt) -> None:
+        self.positions[key] = end
+        self.doubts[task] = doubt
+
+    def load(self) -> None:
+        """Read the file; without one everything is new."""
+        try:
+            document = orjson.loads(self._path.read_bytes())
+            positions, day, spent = document["positions"], document["day"], document["spent"]
+            doubts = {task: _doubt(fields) for task, fields in document["doubts"].items()}
+            self.positions.update(positions)
+        except FileNotFoundError:
+            return
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # Worked off again from the start: records repeat under the ids they had.
+            log.error("checkpoint_unreadable", path=str(self._path), reason=repr(error))
+            return
+        self.doubts.update(doubts)
+        self.budget.day, self.budget.spent = day, spent
+
+    def save(self, make_durable: Callable[[], None]) -> None:
+        """Write the file when something moved. make_durable: called before, for what it claims."""
+        content = self._render()
+        if content != self._saved:
+            make_durable()
+            write_whole(self._path, content)
+            self._saved = content
+
+    def _render(self) -> bytes:
+        document = {
+            "positions": self.positions,
+            "doubts": self.doubts,
+            "day": self.budget.day,
+            "spent": self.budget.spent,
+        }
+        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _doubt(fields: Mapping[str, Any]) -> Doubt:
+    return Doubt(steepness=fields["steepness"], bins=tuple(fields["bins"]))

@@ -1,0 +1,51 @@
+"""Count executions by arm, for one telemetry batch.
+
+Runs in: the agent. Never: keeps an input or an output; an output is counted under its name.
+"""
+
+from typing import Any
+
+from ddsketch import DDSketch
+from ddsketch.pb.proto import DDSketchProto
+from loopai.control.v1 import link_pb2 as wire
+
+SKETCH_ACCURACY = 0.01  # relative: a p99 of 10 ms is told as 9.9 to 10.1
+CONFIDENCE_BINS = 10
+
+ArmKey = tuple[str, int, str]  # task, version, arm
+
+
+class ArmCount:
+    """Everything counted of one arm since the last batch."""
+
+    def __init__(self) -> None:
+        self.executions = 0
+        self.outcomes: dict[str, int] = {}
+        self.latency = DDSketch(SKETCH_ACCURACY)
+        self.confidence_bins = [0] * CONFIDENCE_BINS
+        self.caller_timeouts = 0
+
+    def add(self, execution: dict[str, Any]) -> None:
+        """Raises KeyError, TypeError or ValueError for what is no execution, and counts nothing."""
+        status, latency_ms = execution["status"], float(execution["latency_ms"])
+        self.executions += 1
+        self.outcomes[status] = self.outcomes.get(status, 0) + 1
+        self.latency.add(latency_ms)
+        confidence = execution.get("confidence")
+        if confidence is not None:
+            self.confidence_bins[min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)] += 1
+        if execution.get("error", {}).get("cut_by") == "caller":
+            self.caller_timeouts += 1
+
+    def summary(self, key: ArmKey) -> wire.ArmSummary:
+        task, version, name = key
+        return wire.ArmSummary(
+            task=task,
+            version=version,
+            arm=name,
+            executions=self.executions,
+            outcomes=self.outcomes,
+            latency_sketch=DDSketchProto.to_proto(self.latency).SerializeToString(),
+            confidence_bins=self.confidence_bins,
+            caller_timeouts=self.caller_timeouts,
+        )

@@ -1,0 +1,89 @@
+"""Ask an oracle until it answers: it may be down for days, and nothing is lost by that.
+
+Runs in: the agent. Talks to: one oracle. Never: takes an oracle's failure for a question's.
+
+An oracle that does not answer is asked again for as long as it takes. A question is given up only
+when the oracle failed on it `give_up_attempts` times while it answered as many others: then it is
+the question, and the others shall not wait behind it for ever.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from edged.agent.oracles.protocol import Answer, Oracle, OracleAway, Question, QuestionRefused
+from edged.agent.validations import ValidationCounts
+from edged.decisions.backoff import full_jitter_s
+from edged.errors import LogUnwritable
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How much is asked at once, and how often again."""
+
+    asks_at_once: int = 8
+    """Few enough for a customer's endpoint, enough to hide its latency."""
+    backoff_base_s: float = 0.5
+    backoff_cap_s: float = 30.0
+    give_up_attempts: int = 8
+    """About 45 s of attempts: longer than an ordinary restart of an oracle."""
+
+    async def wait(self, attempt: int) -> None:
+        """Sleep before attempt number `attempt`, counted from 0; exponential with full jitter."""
+        delay_s = full_jitter_s(attempt, base_s=self.backoff_base_s, cap_s=self.backoff_cap_s)
+        await asyncio.sleep(delay_s)
+
+
+class PatientOracle:
+    """One task's oracle, and how it fares."""
+
+    def __init__(self, oracle: Oracle, patience: Patience, counts: ValidationCounts) -> None:
+        self._oracle = oracle
+        self._patience = patience
+        self._counts = counts
+        self._asking = asyncio.Semaphore(patience.asks_at_once)  # never held while backing off
+        self._is_well = True
+
+    async def ask(self, question: Question) -> Answer | None:
+        """Return the answer, or None when this question will not get one."""
+        failures, answers_before = 0, self._counts.answers
+        attempt = 0
+        while not self._is_hopeless(failures, self._counts.answers - answers_before):
+            try:
+                return await self._ask_once(question)
+            except QuestionRefused as error:
+                log.info("question_refused", task=question.task, reason=str(error))
+                self._counts.skip("refused")
+                return None
+            except (OracleAway, LogUnwritable) as error:
+                self._note_failure(question, error)
+            except Exception as error:  # noqa: BLE001 an oracle may fail in ways of its own
+                self._note_failure(question, error)
+                failures += 1
+            await self._patience.wait(attempt)
+            attempt += 1
+        log.warning("question_given_up", task=question.task, execution_id=question.execution_id)
+        self._counts.skip("given_up")
+        return None
+
+    async def _ask_once(self, question: Question) -> Answer:
+        async with self._asking:
+            answer = await self._oracle.ask(question)
+        self._counts.count_answer(answer)
+        if not self._is_well:
+            self._is_well = True
+            log.info("oracle_answers_again", task=question.task)
+        return answer
+
+    def _is_hopeless(self, failures: int, answered_others: int) -> bool:
+        return min(failures, answered_others) >= self._patience.give_up_attempts
+
+    def _note_failure(self, question: Question, error: Exception) -> None:
+        self._counts.attempts_failed += 1
+        if self._is_well:
+            self._is_well = False
+            reason = f"{type(error).__name__}: {error}"
+            log.warning("oracle_failing", task=question.task, reason=reason)

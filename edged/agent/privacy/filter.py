@@ -1,0 +1,200 @@
+"""Decide what of an execution may leave the edge, and in which form.
+
+Runs in: the agent, in front of everything that is sent: samples, validations, reasons, tickets'
+examples, calls to oracles. Never: releases what it could not read; whatever goes wrong inside
+becomes Withheld, and then nothing leaves.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from edged.agent.privacy import reasons
+from edged.agent.privacy.egress import is_on_this_machine, is_web_address
+from edged.agent.privacy.errors import Withheld
+from edged.agent.privacy.hashing import KEY_BYTES, canonical, keyed_hash
+from edged.agent.privacy.modes import Mode, tighter
+from edged.agent.privacy.scrubbing import Erasure, Scrubbed, scrub
+from edged.contract.schema import JsonSchema
+
+MAX_BYTES = 256 * 1024  # of one input or output; larger ones are counted, not sent
+REASON_CHARS = 300
+# Read further than is sent: a cut through an address would hide it from its detector.
+REASON_READ_CHARS = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedOutput:
+    """One output as it may leave. index: its place in the output schema's enum."""
+
+    json: bytes | None
+    index: int | None
+    hash: bytes
+    erased: tuple[Erasure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """One execution as it may leave; what the mode forbids is None."""
+
+    input_json: bytes | None
+    output_json: bytes | None
+    output_index: int | None
+    input_hash: bytes
+    output_hash: bytes | None
+    erased: tuple[Erasure, ...]
+
+    def without_text(self) -> "Released":
+        """Return what strict would have released: for a batch sealed before it was asked for."""
+        return replace(self, input_json=None, output_json=None, erased=())
+
+
+class PrivacyFilter:
+    """Immutable; a tighter mode is another filter.
+
+    key: of `hashing.deployment_key`. hash_inputs: no input's text leaves in balanced either.
+    detect: False sends text in balanced as it is; the customer's choice `pii_detection: false`.
+    """
+
+    def __init__(
+        self, mode: Mode, key: bytes, *, hash_inputs: bool = False, detect: bool = True
+    ) -> None:
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"the key must have {KEY_BYTES} bytes")
+        self.mode = Mode(mode)
+        self._key = key
+        self._hash_inputs = hash_inputs
+        self._detect = detect
+        self._sends_inputs = self.mode is Mode.PERMISSIVE or (
+            self.mode is Mode.BALANCED and not hash_inputs
+        )
+
+    def with_floor(self, floor: Mode) -> "PrivacyFilter":
+        """Return the filter at the floor that home asks for; it can only become tighter."""
+        mode = tighter(self.mode, floor)
+        return PrivacyFilter(mode, self._key, hash_inputs=self._hash_inputs, detect=self._detect)
+
+    def release(
+        self, input_json: bytes, output_json: bytes | None, output_schema: JsonSchema
+    ) -> Released:
+        """Return the execution as it may leave. Raises Withheld: send nothing, count the reason."""
+        with _failing_closed():
+            value = _read(input_json)
+            text, erased = (
+                self._text(value, input_json, "input") if self._sends_inputs else (None, ())
+            )
+            output = None
+            if output_json is not None:
+                output = self.release_output(output_json, output_schema)
+            return Released(
+                input_json=text,
+                output_json=output.json if output else None,
+                output_index=output.index if output else None,
+                input_hash=keyed_hash(self._key, "input", canonical(value)),
+                output_hash=output.hash if output else None,
+                erased=erased + (output.erased if output else ()),
+            )
+
+    def release_output(self, output_json: bytes, output_schema: JsonSchema) -> ReleasedOutput:
+        """Return an output, a program's or an oracle's, as it may leave. Raises Withheld."""
+        with _failing_closed():
+            value = _read(output_json)
+            spelled = canonical(value)
+            index = _enum_index(spelled, output_schema)
+            text: bytes | None = None
+            erased: tuple[Erasure, ...] = ()
+            if self.mode is not Mode.STRICT and index is not None:
+                text = spelled  # home wrote the enum: there is nothing in it to erase
+            elif self.mode is not Mode.STRICT:
+                text, erased = self._text(value, output_json, "output")
+            hashed = keyed_hash(self._key, "output", spelled)
+            return ReleasedOutput(json=text, index=index, hash=hashed, erased=erased)
+
+    def output_name(self, output_json: bytes, output_schema: JsonSchema) -> str:
+        """Return the output's name in counts, in every mode: its enum index, or its hash in hex."""
+        with _failing_closed():
+            spelled = canonical(_read(output_json))
+            index = _enum_index(spelled, output_schema)
+            if index is not None:
+                return str(index)
+            return keyed_hash(self._key, "output", spelled).hex()
+
+    def scrub(self, value: Any) -> Scrubbed:
+        """Return a value without personal data, and what was erased.
+
+        Raises Withheld, always so where inputs may not leave: the value might be one.
+        """
+        with _failing_closed():
+            if not self._sends_inputs:
+                raise Withheld("egress")
+            return scrub(value)
+
+    def reason(self, error: BaseException | str) -> str:
+        """Return what may be said of an error whose text might quote an input; never raises."""
+        try:
+            with _failing_closed():
+                return self._reason(error)
+        except Withheld:
+            return reasons.UNNAMED
+
+    def permits_egress_to(self, url: str) -> bool:
+        """Say whether an oracle there may be asked: on this machine always, else as inputs may."""
+        return is_on_this_machine(url) or (self._sends_inputs and is_web_address(url))
+
+    def release_to(self, url: str, input_json: bytes) -> tuple[bytes, tuple[Erasure, ...]]:
+        """Return an input as the oracle there may see it: what stays on this machine stays whole.
+
+        Raises Withheld when it may not be asked, or when the input could not be filtered.
+        """
+        with _failing_closed():
+            if not self.permits_egress_to(url):
+                raise Withheld("egress")
+            if is_on_this_machine(url):
+                return input_json, ()
+            return self._text(_read(input_json), input_json, "input")
+
+    def _reason(self, error: BaseException | str) -> str:
+        if not self._sends_inputs:
+            return reasons.bare_name(error)
+        text = reasons.describe(error)[:REASON_READ_CHARS]
+        if self.mode is Mode.BALANCED and self._detect:
+            text, _ = scrub(text)
+        return text[:REASON_CHARS]
+
+    def _text(self, value: Any, source: bytes, root: str) -> tuple[bytes, tuple[Erasure, ...]]:
+        if self.mode is Mode.PERMISSIVE:
+            return source, ()
+        if not self._detect:
+            return orjson.dumps(value), ()
+        # Written anew: of two members with one key, only the last was read and filtered.
+        clean, erased = scrub(value, root=root)
+        return orjson.dumps(clean), erased
+
+
+def _read(source: bytes) -> Any:
+    if len(source) > MAX_BYTES:
+        raise Withheld("too_large")
+    try:
+        return orjson.loads(source)
+    except orjson.JSONDecodeError:
+        raise Withheld("malformed") from None
+
+
+def _enum_index(spelled: bytes, schema: JsonSchema) -> int | None:
+    # By spelling, not by ==: Python takes True for 1.
+    known = schema.get("enum", ()) if not isinstance(schema, bool) else ()
+    return next((index for index, value in enumerate(known) if canonical(value) == spelled), None)
+
+
+@contextmanager
+def _failing_closed() -> Iterator[None]:
+    """Turn every failure into Withheld, without the cause: its text may quote what is withheld."""
+    try:
+        yield
+    except Withheld:
+        raise
+    except Exception:  # noqa: BLE001  whatever failed, the answer is to send nothing
+        raise Withheld("filter_failed") from None

@@ -1,0 +1,50 @@
+"""Where personal data stands in a text, and of which kind it is.
+
+Pure. Never: holds the text itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+COVER = "\x1a"  # stands for found text while later detectors look; matches none of their patterns
+
+
+class Kind(StrEnum):
+    """What was erased; `[EMAIL]` takes its place."""
+
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    SSN = "SSN"
+    CARD = "CARD"
+    IP = "IP"
+    IBAN = "IBAN"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """text[start:end] is of this kind. Positional: detectors make many."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+def cover(text: str, spans: Iterable[Span]) -> str:
+    """Return the text, as long as before, with the spans blanked out."""
+    for span in spans:
+        text = text[: span.start] + COVER * (span.end - span.start) + text[span.end :]
+    return text
+
+
+def is_inside_digits(text: str, start: int, end: int) -> bool:
+    """Say whether a digit goes on directly before or after text[start:end]."""
+    return text[max(0, start - 1) : start].isdigit() or text[end : end + 1].isdigit()
+
+
+def is_fraction(text: str, start: int) -> bool:
+    """Say whether text[start] stands right after a decimal point.
+
+    Not after a comma: `17,4111…` is a row of a table more often than a number.
+    """
+    return start >= 2 and text[start - 1] == "." and text[start - 2].isdigit()

@@ -1,0 +1,212 @@
+"""Carry rollouts from shadow over the stages to promotion, or back; this edge alone owns the stage.
+
+Runs in: the agent, with or without a connection home. Talks to: the logs, the shadow, the applier,
+state/rollouts. Never: carries out a decision before it is written down, with its progress.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from edged.agent.applier import Applier, Target
+from edged.agent.decisions_log import DecisionLog
+from edged.agent.observing import Observer, read_line
+from edged.agent.rollout_file import RolloutFolder, RolloutState
+from edged.agent.shadow import Shadow, reason_of
+from edged.agent.store import StoredVersion
+from edged.datasets.follower import Follower
+from edged.datasets.layout import Layout
+from edged.decisions.evidence import Verdict
+from edged.decisions.plan import Plan
+from edged.decisions.progress import Command, Phase, begin
+from edged.decisions.rollout import Action, ActionKind, next_action
+from edged.errors import LoopaiError
+from edged.sandbox.refusals import ProgramRefused
+
+log = structlog.get_logger()
+LOOK_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What home wants of one task: a candidate beside the stable version, under a plan."""
+
+    stable: StoredVersion
+    candidate: StoredVersion
+    plan: Plan
+    commands: tuple[Command, ...] = ()
+
+
+@dataclass(slots=True)
+class _Running:
+    """A rollout in memory; `state` is always what the file holds."""
+
+    state: RolloutState
+    observer: Observer
+
+
+class Rollouts:
+    """All rollouts of this edge. clock: seconds since the epoch."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        applier: Applier,
+        shadow: Shadow,
+        decisions: DecisionLog,
+        clock: Callable[[], float],
+    ) -> None:
+        self._layout = layout
+        self._applier = applier
+        self._shadow = shadow
+        self._decisions = decisions
+        self._clock = clock
+        self._folder = RolloutFolder(layout)
+        self._running = {state.task: self._resume(state) for state in self._folder.read_all()}
+
+    async def run(self) -> None:
+        """Look at every rollout, again and again."""
+        try:
+            while True:
+                for running in list(self._running.values()):
+                    await self._look(running)
+                await asyncio.sleep(LOOK_INTERVAL_S)
+        finally:
+            self._decisions.close()
+
+    def target(self, trial: Trial) -> Target:
+        """Return the task's arms as of now; begins the rollout when it is new here."""
+        running = self._running.get(trial.candidate.task)
+        if running is None or running.state.plan.rollout_id != trial.plan.rollout_id:
+            running = self._begin(trial)
+        else:
+            plan = replace(running.state.plan, is_automatic=trial.plan.is_automatic)
+            running.state = replace(running.state, commands=trial.commands, plan=plan)
+            self._folder.write(running.state)
+        return target_of(running.state)
+
+    def retire(self, tasks_on_trial: Sequence[str]) -> None:
+        """Forget the rollouts that home's state no longer names."""
+        for task in self._running.keys() - set(tasks_on_trial):
+            self._shadow.forget(self._running.pop(task).state)
+            self._folder.remove(task)
+
+    def stage(self, task: str) -> int:
+        """Return the task's stage, counted from 1; 0 without traffic."""
+        running = self._running.get(task)
+        return running.state.progress.stage if running else 0
+
+    def _begin(self, trial: Trial) -> _Running:
+        task = trial.candidate.task
+        state = RolloutState(
+            plan=trial.plan,
+            progress=begin(trial.plan, now_s=self._clock()),
+            stable=trial.stable,
+            candidate=trial.candidate,
+            executions=Follower(self._layout, "executions", {}, task=task).ends(),
+            validations=Follower(self._layout, "validations", {}, task=task).ends(),
+            commands=trial.commands,
+        )
+        self._folder.write(state)
+        log.info("rollout_begun", task=task, version=trial.candidate.version)
+        self._running[task] = self._resume(state)
+        return self._running[task]
+
+    def _resume(self, state: RolloutState) -> _Running:
+        recent = Follower(self._layout, "executions", {}, task=state.task).tail()
+        return _Running(state, Observer(state, recent))
+
+    async def _look(self, running: _Running) -> None:
+        """Count what is new, decide, write down, carry out. A failure is said and tried again."""
+        if running.state.progress.is_over:
+            return
+        try:
+            state = await self._count(running)
+            action = self._decide(running, state)
+        except (ProgramRefused, LoopaiError) as error:
+            if isinstance(error, LoopaiError) and error.retryable:
+                log.warning("rollout_waits", task=running.state.task, reason=str(error))
+                return
+            state, action = running.state, _refused(running.state, reason_of(error))
+        await self._carry_out(running, state, action)
+
+    async def _count(self, running: _Running) -> RolloutState:
+        """Return the state with positions moved over what the observer has counted."""
+        before = running.state
+        executions = Follower(self._layout, "executions", dict(before.executions), task=before.task)
+        for chunk in executions.read():
+            running.observer.add_executions(chunk, before)
+            executions.commit(chunk)
+            await asyncio.sleep(0)
+        validations = Follower(
+            self._layout, "validations", dict(before.validations), task=before.task
+        )
+        for chunk in validations.read():
+            for line in chunk.lines:
+                await self._count_validation(running, line)
+            validations.commit(chunk)
+        return replace(before, executions=executions.positions, validations=validations.positions)
+
+    async def _count_validation(self, running: _Running, line: bytes) -> None:
+        validation = read_line(line)
+        if validation is None or validation.get("channel") != "audit":
+            return
+        if running.state.progress.phase is Phase.SHADOW:
+            seen = await self._shadow.compare(running.state, validation)
+            if seen is not None:
+                running.observer.add(seen)
+        else:
+            running.observer.add_labels(validation)
+
+    def _decide(self, running: _Running, state: RolloutState) -> Action:
+        observations = replace(running.observer.take(), commands=state.commands)
+        return next_action(state.plan, state.progress, observations, self._clock())
+
+    async def _carry_out(self, running: _Running, state: RolloutState, action: Action) -> None:
+        if action.kind is not ActionKind.WAIT:
+            self._decisions.append(state, action)
+        running.state = replace(state, progress=action.progress)
+        self._folder.write(running.state)
+        if action.kind is ActionKind.WAIT:
+            return
+        log.info(
+            "rollout_step",
+            task=state.task,
+            version=state.candidate.version,
+            action=str(action.kind),
+            verdict=str(action.verdict),
+            stage=action.progress.stage,
+            reason=action.reason,
+        )
+        if action.progress.phase is not Phase.SHADOW:
+            self._shadow.forget(state)
+        await self._route(running)
+
+    async def _route(self, running: _Running) -> None:
+        """Make the gateway serve the weights; a candidate that it refuses is rolled back."""
+        state = running.state
+        report = await self._applier.replace(target_of(state))
+        if report is None or report.state == "APPLIED" or state.progress.is_over:
+            return
+        await self._carry_out(running, state, _refused(state, report.reason))
+
+
+def target_of(state: RolloutState) -> Target:
+    """Return the arms that a rollout's progress asks for."""
+    weight = state.progress.weight(state.plan)
+    if state.progress.phase is Phase.PROMOTED:
+        return Target.of(state.candidate)
+    return Target.of(state.stable, state.candidate, weight)
+
+
+def _refused(state: RolloutState, reason: str) -> Action:
+    ended = replace(state.progress, phase=Phase.ROLLED_BACK, is_paused=False)
+    return Action(
+        kind=ActionKind.ROLL_BACK,
+        verdict=Verdict.FAIL,
+        reason=f"the candidate cannot be served: {reason}",
+        evidence=(),
+        progress=ended,
+    )

@@ -1,0 +1,220 @@
+"""Follow one task's executions, draw samples, ask its oracle, write down what came of it.
+
+Runs in: the agent. Talks to: the execution log, the oracle, the validation log. Never: drops a
+sample because its oracle is down, or holds up another task.
+
+The log is the queue. Lines are read ahead of the checkpoint, up to `window_samples`, and finished
+in any order; the checkpoint moves over what is finished without a gap. So one question that its
+oracle cannot answer delays nobody, and a kill repeats at most what the window holds.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import orjson
+import structlog
+
+from edged.agent.checkpoints import Checkpoint, Progress, Step
+from edged.agent.oracles.patience import Patience, PatientOracle
+from edged.agent.oracles.protocol import Answer, Oracle, Question
+from edged.agent.sampling import TaskSampler
+from edged.agent.validations import (
+    FAILED,
+    Executed,
+    Validation,
+    ValidationCounts,
+    ValidationLog,
+)
+from edged.contract.compare import Comparer
+from edged.datasets.follower import Chunk, Follower
+from edged.datasets.layout import Layout
+from edged.decisions.sampling import Sample
+from edged.errors import LogUnwritable
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorSettings:
+    """How often it looks, and how much it takes on."""
+
+    follow_interval_s: float = 0.2
+    """A sample waits this long at most before it is seen, and its validation before it is safe."""
+    window_samples: int = 64
+    """Read and not finished: what a kill repeats, and what memory holds while an oracle is down."""
+    patience: Patience = field(default_factory=Patience)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examiner:
+    """Who judges a task's executions, and how. budget_per_day: None where questions are free."""
+
+    oracle: Oracle
+    comparer: Comparer
+    budget_per_day: int | None = None
+
+
+class TaskValidator:
+    """One task's samples, from the execution log to the validation log."""
+
+    def __init__(
+        self,
+        task: str,
+        layout: Layout,
+        examiner: Examiner,
+        sampler: TaskSampler,
+        checkpoint: Checkpoint,
+        validations: ValidationLog,
+        settings: ValidatorSettings,
+    ) -> None:
+        self._task = task
+        self._layout = layout
+        self._examiner = examiner
+        self._sampler = sampler
+        self._checkpoint = checkpoint
+        self._validations = validations
+        self._settings = settings
+        self._window = asyncio.Semaphore(settings.window_samples)
+        self.counts = ValidationCounts()
+        self._oracle = PatientOracle(examiner.oracle, settings.patience, self.counts)
+
+    async def run(self) -> None:
+        """Work until cancelled; whatever ends the work, it goes on from the checkpoint."""
+        attempt, said = 0, ""
+        while True:
+            try:
+                async with self._examiner.oracle:
+                    await self._work()
+            except Exception as error:  # noqa: BLE001 one task's trouble is not the others'
+                reason = _reason(error)
+                if reason != said:  # a missing file is missing for long
+                    log.error("validation_halted", task=self._task, reason=reason)
+                said = reason
+            await self._settings.patience.wait(attempt)
+            attempt += 1
+
+    async def _work(self) -> None:
+        # Reading runs ahead of the checkpoint by what is not finished.
+        ahead = dict(self._checkpoint.positions)
+        follower = Follower(self._layout, "executions", ahead, task=self._task)
+        progress = Progress(self._task, self._checkpoint)
+        self._window = asyncio.Semaphore(self._settings.window_samples)
+        async with asyncio.TaskGroup() as asks:
+            while True:
+                for chunk in follower.read():
+                    follower.commit(chunk)
+                    await self._take(chunk, progress, asks)
+                    await asyncio.sleep(0)  # a long backlog must not hold up the link
+                await asyncio.sleep(self._settings.follow_interval_s)
+
+    async def _take(self, chunk: Chunk, progress: Progress, asks: asyncio.TaskGroup) -> None:
+        """Draw from the lines, and start what is to be done for each sample."""
+        for line, end in _with_ends(chunk):
+            drawn = self._draw(line, progress)
+            if drawn is None:
+                progress.skip(chunk.key, end)
+                continue
+            await self._window.acquire()
+            step = progress.begin(chunk.key, end)
+            asks.create_task(self._settle(*drawn, progress, step), name=f"validate {self._task}")
+
+    def _draw(self, line: bytes, progress: Progress) -> tuple[Executed, Sample] | None:
+        """Return a sample that is to be judged; the others are counted, if they were drawn."""
+        try:
+            fields = orjson.loads(line)
+            execution_id, confidence = fields["execution_id"], fields.get("confidence")
+            sample = self._sampler.sample(execution_id, confidence, progress.doubt)
+            progress.doubt = self._sampler.after(confidence, progress.doubt)
+            executed = None if sample is None else Executed.of(fields)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.counts.skip("malformed")
+            return None
+        if sample is None or executed is None:
+            return None
+        self.counts.drawn += 1
+        reason = self._reason_to_skip(executed)
+        if reason:
+            self.counts.skip(reason)
+            return None
+        return executed, sample
+
+    def _reason_to_skip(self, executed: Executed) -> str:
+        if executed.is_cut_by_caller:
+            return "cut_by_caller"  # says nothing about the program
+        if executed.is_success and not self._can_afford():
+            return "budget"
+        return ""
+
+    def _can_afford(self) -> bool:
+        # Whichever channel drew: to spare the budget for one would change the other's weights.
+        limit = self._examiner.budget_per_day
+        return limit is None or self._checkpoint.budget.take(self._task, limit)
+
+    async def _settle(
+        self, executed: Executed, sample: Sample, progress: Progress, step: Step
+    ) -> None:
+        """Bring one sample to its end: a line in the validation log, or a counted reason."""
+        try:
+            validation = await self._validate(executed, sample)
+            if validation is not None:
+                await self._append(validation)
+            progress.finish(step)
+        finally:
+            self._window.release()
+
+    async def _validate(self, executed: Executed, sample: Sample) -> Validation | None:
+        answer: Answer | None = None
+        if executed.is_success:
+            answer = await self._oracle.ask(_question(executed))
+            if answer is None:
+                return None
+        return Validation(
+            executed=executed,
+            oracle=self._examiner.oracle.name,
+            truth=answer.output if answer else None,
+            cost=answer.cost if answer else 0.0,
+            latency_ms=answer.latency_ms if answer else 0.0,
+            comparison=(
+                executed.compared(answer.output, self._examiner.comparer) if answer else FAILED
+            ),
+            channel=sample.channel.value,
+            inclusion=sample.inclusion_probability,
+        )
+
+    async def _append(self, validation: Validation) -> None:
+        """Write the line, again and again while the disk refuses it."""
+        attempt = 0
+        while True:
+            try:
+                self._validations.append(self._task, [validation])
+            except LogUnwritable as error:
+                log.warning("validation_not_logged", task=self._task, reason=str(error))
+            else:
+                self.counts.count(validation)
+                return
+            await self._settings.patience.wait(attempt)
+            attempt += 1
+
+
+def _with_ends(chunk: Chunk) -> Iterator[tuple[bytes, int]]:
+    """Yield each line with the position after it."""
+    end = chunk.end - sum(len(line) + 1 for line in chunk.lines)
+    for line in chunk.lines:
+        end += len(line) + 1
+        yield line, end
+
+
+def _question(executed: Executed) -> Question:
+    return Question(
+        task=executed.task,
+        execution_id=executed.execution_id,
+        input_json=orjson.dumps(executed.input),
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Return what happened; of a group, the first that did."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"

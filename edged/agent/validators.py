@@ -1,0 +1,156 @@
+"""All tasks' validators, their logs and their checkpoints.
+
+Runs in: the agent; started by its composition root. Never: lets one task wait for another.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from edged.agent.checkpoints import Budget, Checkpoint
+from edged.agent.oracles.http import HttpOracle
+from edged.agent.oracles.outcome import OutcomeValidator
+from edged.agent.oracles.program import ProgramOracle
+from edged.agent.privacy.audit import AuditLog
+from edged.agent.privacy.filter import PrivacyFilter
+from edged.agent.sampling import TaskSampler
+from edged.agent.validations import ValidationCounts, ValidationLog
+from edged.agent.validator import Examiner, TaskValidator, ValidatorSettings
+from edged.contract.compare import Comparer, Exact
+from edged.datasets.layout import Layout
+from edged.deployment import (
+    Comparison,
+    Deployment,
+    HttpValidation,
+    OutcomeValidation,
+    ProgramValidation,
+    TaskValidation,
+)
+from edged.pool.pool import Pool, PoolError
+from edged.pool.settings import PoolSettings
+
+log = structlog.get_logger()
+
+
+class Validators:
+    """Everything that `validation` in deployment.yaml asks for."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        layout: Layout,
+        privacy: Callable[[], PrivacyFilter],
+        salt: bytes,
+        settings: ValidatorSettings,
+        clock: Callable[[], float],
+    ) -> None:
+        """Privacy: returns the filter in force. salt: of `sampling_salt`. clock: epoch seconds."""
+        self._layout = layout
+        self._privacy = privacy
+        self._settings = settings
+        self._audit = AuditLog(layout, clock)
+        self._validations = ValidationLog(layout, clock)
+        self._asked = Checkpoint(layout.state / "validator.json", Budget(clock))
+        self._reported = Checkpoint(layout.state / "validator-outcomes.json", Budget(clock))
+        self._pool = _pool(deployment.validation.values())
+        self._validators = {
+            task: self._validator(task, validation, TaskSampler(deployment.sampling, salt))
+            for task, validation in deployment.validation.items()
+        }
+
+    @property
+    def counts(self) -> dict[str, ValidationCounts]:
+        """By task, since this process started."""
+        return {task: validator.counts for task, validator in self._validators.items()}
+
+    async def run(self) -> None:
+        """Work until cancelled; then leave the checkpoints where everything before is durable."""
+        self._asked.load()
+        self._reported.load()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                if self._pool is not None:
+                    tasks.create_task(_keep_pool(self._pool), name="reference pool")
+                for task, validator in self._validators.items():
+                    tasks.create_task(validator.run(), name=f"validator {task}")
+                tasks.create_task(self._keep_saving(), name="validator checkpoints")
+        finally:
+            self._save()
+            self._validations.close()
+            self._audit.close()
+
+    async def _keep_saving(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.follow_interval_s)
+            self._save()
+
+    def _save(self) -> None:
+        """Move the checkpoints; one save for all tasks, for each waits for the disk."""
+        try:
+            for checkpoint in (self._asked, self._reported):
+                checkpoint.save(self._validations.sync)
+        except OSError as error:  # they stay behind, and records repeat after a kill
+            log.warning("checkpoint_not_saved", reason=str(error))
+
+    def _validator(
+        self, task: str, validation: TaskValidation, sampler: TaskSampler
+    ) -> TaskValidator | OutcomeValidator:
+        comparer = comparer_of(validation.comparison)
+        if isinstance(validation, OutcomeValidation):
+            return OutcomeValidator(
+                task,
+                self._layout,
+                comparer,
+                sampler,
+                self._reported,
+                self._validations,
+                self._settings,
+                is_every_execution_reported=validation.every_execution_reported,
+            )
+        examiner = self._examiner(task, validation, comparer)
+        return TaskValidator(
+            task,
+            self._layout,
+            examiner,
+            sampler,
+            self._asked,
+            self._validations,
+            self._settings,
+        )
+
+    def _examiner(
+        self, task: str, validation: HttpValidation | ProgramValidation, comparer: Comparer
+    ) -> Examiner:
+        if isinstance(validation, HttpValidation):
+            http = HttpOracle(validation, self._privacy, self._audit)
+            budget_per_day = validation.budget_per_day
+            return Examiner(oracle=http, comparer=comparer, budget_per_day=budget_per_day)
+        if self._pool is None:
+            raise AssertionError("a program oracle brings a pool")
+        return Examiner(oracle=ProgramOracle(task, validation, self._pool), comparer=comparer)
+
+
+def _pool(validations: Iterable[TaskValidation]) -> Pool | None:
+    """Return a small pool, one worker for each reference program; None when there is none."""
+    references = [each for each in validations if isinstance(each, ProgramValidation)]
+    if not references:
+        return None
+    settings = PoolSettings(
+        workers_per_version=1,
+        max_workers=len(references),
+        time_limit_ms=max(each.timeout_ms for each in references),
+    )
+    return Pool(settings)
+
+
+async def _keep_pool(pool: Pool) -> None:
+    """Run the pool; without it the other oracles go on."""
+    try:
+        await pool.run()
+    except PoolError as error:
+        log.error("reference_pool_ended", reason=str(error))
+
+
+def comparer_of(settings: Comparison) -> Comparer:
+    return Exact(ignore=frozenset(settings.ignore), tolerance=settings.tolerance)

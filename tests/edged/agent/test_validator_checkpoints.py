@@ -1,0 +1,134 @@
+"""What a checkpoint may claim, and when."""
+
+import random
+
+import orjson
+import pytest
+
+from edged.agent.checkpoints import Budget, Checkpoint, Progress
+from edged.agent.sampling import Doubt
+from tests.fakes.clock import FakeClock
+
+FILE = "spam/2026-11-23.jsonl"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def checkpoint(tmp_path, clock) -> Checkpoint:
+    return Checkpoint(tmp_path / "validator.json", Budget(clock))
+
+
+def test_a_checkpoint_moves_over_what_is_done_without_a_gap(checkpoint):
+    progress = Progress("spam", checkpoint)
+    first, second = progress.begin(FILE, 10), progress.begin(FILE, 20)
+    progress.skip(FILE, 30)
+
+    progress.finish(second)
+    before = dict(checkpoint.positions)
+    progress.finish(first)
+
+    assert before == {}
+    assert checkpoint.positions == {FILE: 30}
+
+
+def test_a_checkpoint_knows_the_sampling_of_its_position(checkpoint):
+    progress = Progress("spam", checkpoint)
+    progress.doubt = Doubt(steepness=1.0)
+    first = progress.begin(FILE, 10)
+    progress.doubt = Doubt(steepness=2.0)
+    progress.begin(FILE, 20)
+
+    progress.finish(first)
+
+    assert checkpoint.doubts == {"spam": Doubt(steepness=1.0)}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_order_of_finishing_ends_at_the_end_and_never_passes_what_is_open(checkpoint, seed):
+    source = random.Random(seed)
+    progress = Progress("spam", checkpoint)
+    waiting, end = [], 0
+    for _ in range(300):
+        end += 10
+        if source.random() < 0.5:
+            progress.skip(FILE, end)
+        else:
+            waiting.append(progress.begin(FILE, end))
+        if waiting and source.random() < 0.4:
+            progress.finish(waiting.pop(source.randrange(len(waiting))))
+        oldest = min((step.end for step in waiting), default=end + 10)
+        assert checkpoint.positions.get(FILE, 0) == oldest - 10
+
+    for step in waiting:
+        progress.finish(step)
+
+    assert checkpoint.positions == {FILE: end}
+
+
+def test_what_a_file_claims_is_durable_before_it_is_written(checkpoint, tmp_path):
+    there = []
+    checkpoint.move("spam", FILE, 10, Doubt())
+
+    checkpoint.save(lambda: there.append((tmp_path / "validator.json").exists()))
+
+    assert there == [False]
+
+
+def test_nothing_new_writes_nothing(checkpoint, tmp_path):
+    checkpoint.move("spam", FILE, 10, Doubt())
+    checkpoint.save(lambda: None)
+    (tmp_path / "validator.json").unlink()
+
+    checkpoint.save(lambda: None)
+
+    assert not (tmp_path / "validator.json").exists()
+
+
+def test_a_checkpoint_is_read_as_it_was_saved(checkpoint, tmp_path, clock):
+    checkpoint.move("spam", FILE, 10, Doubt(steepness=1.5, bins=(1,) * 10))
+    checkpoint.budget.take("spam", 5)
+    checkpoint.save(lambda: None)
+
+    again = Checkpoint(tmp_path / "validator.json", Budget(clock))
+    again.load()
+
+    assert again.positions == {FILE: 10}
+    assert again.doubts == {"spam": Doubt(steepness=1.5, bins=(1,) * 10)}
+    assert again.budget.spent == {"spam": 1}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"positions": {"spam/x": 3}}'])
+def test_a_damaged_file_means_a_start_from_scratch(checkpoint, tmp_path, content):
+    (tmp_path / "validator.json").write_bytes(content)
+
+    checkpoint.load()
+
+    assert (checkpoint.positions, checkpoint.doubts) == ({}, {})
+
+
+def test_a_budget_is_one_of_a_task_and_a_day(clock):
+    budget = Budget(clock)
+
+    first = [budget.take("spam", 2) for _ in range(3)]
+    other = budget.take("news", 2)
+    clock.advance(86_400)
+    tomorrow = budget.take("spam", 2)
+    clock.advance(-86_400)
+    set_back = [budget.take("spam", 2) for _ in range(2)]
+
+    assert first == [True, True, False]
+    assert (other, tomorrow) == (True, True)
+    assert set_back == [True, False]
+
+
+def test_the_file_is_json_for_people_too(checkpoint, tmp_path):
+    checkpoint.move("spam", FILE, 10, Doubt())
+
+    checkpoint.save(lambda: None)
+
+    document = orjson.loads((tmp_path / "validator.json").read_bytes())
+    assert document["positions"] == {FILE: 10}
