@@ -37,11 +37,14 @@ class Follower:
         self.positions = positions
 
     def read(self) -> Iterator[Chunk]:
-        """Yield what is new; a chunk that is not committed comes again at the next `read`."""
-        for task, path in self._files():
+        """Yield what is new by now; a chunk that is not committed comes again at the next `read`.
+
+        What is appended meanwhile waits for the next `read`: a busy log would never let go.
+        """
+        for task, path, size in [(*file, file[1].stat().st_size) for file in self._files()]:
             key = f"{task}/{path.name}"
             start = self.positions.get(key, 0)
-            while chunk := _read(path, task, key, start):
+            while start < size and (chunk := _read(path, task, key, start)):
                 yield chunk
                 start = chunk.end
 

@@ -11,8 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +19,15 @@ from loopai.answers import Answer
 from loopai.client import EdgeClient
 from loopai.controlplane import ControlPlane, ControlPlaneError
 
+from scripts.support import improve
 from scripts.support.rows import Row, read_rows
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, StackError, until
+from scripts.support.story import Story, generate
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 HOLD_OUT = 10  # without --requests, every tenth example becomes a request instead
 # A second instead of a minute, so that a person sees the counts arrive.
 EDGE = {"telemetry": {"upload_interval_sec": 1}}
-
-
-class Story:
-    """Tells what happens, with the time it took."""
-
-    def __init__(self, out: Any) -> None:
-        self._out = out
-        self._begun_s = time.perf_counter()
-        self._step = 0
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        self._step += 1
-        print(f"\n{self._step}. {title}", file=self._out, flush=True)
-        begun_s = time.perf_counter()
-        yield
-        self.say(f"({time.perf_counter() - begun_s:.1f} s)")
-
-    def say(self, text: str) -> None:
-        print(f"   {text}", file=self._out, flush=True)
-
-    @property
-    def seconds(self) -> float:
-        return round(time.perf_counter() - self._begun_s, 1)
 
 
 def main() -> int:
@@ -60,9 +37,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="loopai-demo-"))
     try:
         examples, requests = _rows(options)
-        report = walk(
-            story, folder, options.task or _task_name(options.examples), examples, requests
-        )
+        task = options.task or _task_name(options.examples)
+        run = improve.walk if options.walk == "improve" else walk
+        report = run(story, folder, task, examples, requests)
     except (ValueError, OSError, StackError, ControlPlaneError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -90,7 +67,7 @@ def walk(
             stored = home.add_examples(task, examples)
             story.say(f"{stored['stored']} examples stored")
         with story.step("Generate a program; no language model is called"):
-            made = _generate(story, home, task)
+            made = generate(story, home, task)
         with story.step("Start an edge: it enrols, fetches the signed artifact and serves it"):
             edge = stack.enter_context(EdgeProcess(folder, EDGE, server))
             until(lambda: _serves(edge, task), f"the edge serves {task}")
@@ -120,6 +97,8 @@ def walk(
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    walks = "main: the main job; improve: drift, trigger, rollout, rollback"
+    parser.add_argument("walk", nargs="?", choices=["main", "improve"], default="main", help=walks)
     parser.add_argument("--examples", type=Path, default=EXAMPLES / "router.jsonl",
                         help="JSONL or CSV; label (or output) is the right answer")  # fmt: skip
     parser.add_argument("--requests", type=Path, help="what to send; the same form as --examples")
@@ -134,6 +113,9 @@ def _rows(options: argparse.Namespace) -> tuple[Path, list[Row]]:
     """Return the examples' file and the requests; without requests, some examples become those."""
     if options.requests is None and options.examples == EXAMPLES / "router.jsonl":
         options.requests = EXAMPLES / "router_requests.jsonl"
+        if options.walk == "improve":  # thirty texts are too few to drift and learn anew from
+            both = [*read_rows(options.requests), *read_rows(options.examples)]
+            return options.examples, both
     if options.requests is not None:
         return options.examples, read_rows(options.requests, options.label_field)
     rows = read_rows(options.examples, options.label_field)
@@ -147,24 +129,6 @@ def _rows(options: argparse.Namespace) -> tuple[Path, list[Row]]:
 
 def _task_name(examples: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", examples.name.split(".")[0].lower()).strip("-")[:63]
-
-
-def _generate(story: Story, home: ControlPlane, task: str) -> dict[str, Any]:
-    told: set[str] = set()
-
-    def progress(status: str, _fraction: float) -> None:
-        if status not in told:
-            told.add(status)
-            story.say(status)
-
-    made: dict[str, Any] = home.wait(home.generate(task), progress)
-    if made["status"] != "done":
-        raise StackError(f"the generation failed: {made['reason']}")
-    story.say(
-        f"version {made['version']} by strategy {made['strategy']!r}, "
-        f"held-out score at least {made['confidence_score']:.3f}"
-    )
-    return made
 
 
 def _serves(edge: EdgeProcess, task: str) -> bool:

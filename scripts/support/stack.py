@@ -109,11 +109,12 @@ class Process:
 class ControlPlaneProcess(Process):
     """`controlplane serve` on free ports, or on those it had before."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self.data_dir = folder / "controlplane"
         self.http = "127.0.0.1:0"
         self.link = "127.0.0.1:0"
-        super().__init__("controlplane.commands", [], folder / "controlplane.log")
+        log = folder / "controlplane.log"
+        super().__init__("controlplane.commands", [], log, **environment)
 
     def start(self) -> None:
         """Start and wait until it answers; addresses stay over restarts."""

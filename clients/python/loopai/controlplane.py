@@ -8,6 +8,7 @@ with ControlPlane("http://127.0.0.1:8000", api_key) as home:
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -103,6 +104,50 @@ class ControlPlane:
 
     def telemetry(self, task: str) -> Any:
         return self._json("GET", f"/api/v1/tasks/{task}/telemetry")
+
+    def improvements(self, task: str) -> Any:
+        """Return the failure rate of the active version, and the attempts to better it."""
+        return self._json("GET", f"/api/v1/tasks/{task}/improvements")
+
+    def tickets(self, *, status: str | None = None, task: str | None = None) -> Any:
+        """status: open or resolved; None for both."""
+        params = {"status": status, "task": task}
+        given = {name: value for name, value in params.items() if value is not None}
+        return self._json("GET", "/api/v1/tickets", params=given)["tickets"]
+
+    def ticket(self, ticket: str) -> Any:
+        return self._json("GET", f"/api/v1/tickets/{ticket}")
+
+    def resolve_ticket(self, ticket: str, note: str = "") -> Any:
+        return self._json("POST", f"/api/v1/tickets/{ticket}/resolve", json={"note": note})
+
+    def review(self, execution_id: str, label: Any) -> Any:
+        """Say what the right output of an execution would have been."""
+        body = {"execution_id": execution_id, "label": label}
+        return self._json("POST", "/api/v1/reviews", json=body)
+
+    def void_oracle(self, task: str, *, since: datetime, oracle: str | None = None) -> int:
+        """Let an oracle's labels since then count no more; return how many. since: aware."""
+        body = {"since": since.isoformat(), "oracle": oracle}
+        answer = self._json("POST", f"/api/v1/tasks/{task}/oracles/void", json=body)
+        return int(answer["voided"])
+
+    def rollouts(self, *, task: str | None = None) -> Any:
+        params = {"task": task} if task else {}
+        return self._json("GET", "/api/v1/rollouts", params=params)["rollouts"]
+
+    def rollout(self, rollout: str) -> Any:
+        """Return one with the decisions of its edges."""
+        return self._json("GET", f"/api/v1/rollouts/{rollout}")
+
+    def start_rollout(self, task: str, version: int, **plan: Any) -> Any:
+        """Bring a version to all traffic step by step; plan: what differs from the settings."""
+        body = {"task": task, "version": version, "plan": plan}
+        return self._json("POST", "/api/v1/rollouts", json=body)
+
+    def order_rollout(self, rollout: str, order: str, reason: str = "") -> Any:
+        """Order: pause, resume, abort or force."""
+        return self._json("POST", f"/api/v1/rollouts/{rollout}/{order}", json={"reason": reason})
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         return self._send(method, path, **arguments).json()

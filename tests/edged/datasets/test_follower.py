@@ -101,3 +101,17 @@ def test_a_follower_may_read_one_task_alone(layout):
     write(layout, "2026-01-01.jsonl", "two\n", task="spam-2")
 
     assert drain(Follower(layout, "executions", {}, task="spam")) == [("spam", [b"one"])]
+
+
+def test_a_log_that_grows_while_it_is_read_lets_go(layout):
+    follower = Follower(layout, "executions", {})
+    write(layout, "2026-01-01.jsonl", "0\n")
+
+    taken = []
+    for chunk in follower.read():
+        taken += chunk.lines
+        follower.commit(chunk)
+        write(layout, "2026-01-01.jsonl", f"{len(taken)}\n")
+
+    assert taken == [b"0"]
+    assert drain(follower) == [("spam", [b"1"])]
