@@ -116,10 +116,10 @@ def walk(
         with story.step("Let the traffic drift: people begin to write text-speak"):
             archive = folder / "v1.zip"
             archive.write_bytes(home.download(task, made["version"]))
-            pool, words, _ = drifted(requests, archive)
-            oracle.know(pool)
-            traffic.pool = pool
-            story.say(f"{words} words are spelled anew")
+            drift = drifted(requests, archive)
+            oracle.know(drift.rows)
+            traffic.pool = drift.rows
+            story.say(drift.words)
             during = loop.failure_rate()
         with story.step("Watch: trigger, patterns, a new version, shadow, 10 → 50 → 100 %"):
             improvement = loop.watch_improvement()
