@@ -8,7 +8,7 @@ Runs in: both processes. Never: logs a value.
 import ipaddress
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,10 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from controlplane.errors import ConfigInvalid
+from controlplane.generator.llm_settings import LlmSettings
+from controlplane.improvement.settings import ImprovementSettings
 from controlplane.link.settings import LinkSettings
+from controlplane.rollouts.plan import RolloutSettings
 
 # What a child needs to find its libraries and temporary folder; no LOOPAI_…, so no key.
 INHERITED = (
@@ -30,12 +33,15 @@ INHERITED = (
     "LD_LIBRARY_PATH",
     "OMP_NUM_THREADS",
 )
+INHERITED_LLM = ("api_key", "base_url", "model", "budget_usd")  # what may be configured
 
 
 class Environment(BaseSettings):
-    """`LOOPAI_DATA_DIR`, `LOOPAI_PORT` …; keyword arguments are the flags."""
+    """`LOOPAI_DATA_DIR`, `LOOPAI_IMPROVEMENT__MIN_LABELS` …; keyword arguments are the flags."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOPAI_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="LOOPAI_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
 
     data_dir: Path = Path("loopai-controlplane")
     host: str = "127.0.0.1"
@@ -44,6 +50,12 @@ class Environment(BaseSettings):
     database_url: SecretStr | None = None
     insecure: bool = False
     api_key: SecretStr | None = None
+    llm_api_key: SecretStr | None = None
+    llm_base_url: str = LlmSettings().base_url
+    llm_model: str = LlmSettings().model
+    llm_budget_usd: float = Field(default=LlmSettings().budget_usd, gt=0)
+    improvement: ImprovementSettings = ImprovementSettings()
+    rollout: RolloutSettings = RolloutSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +94,59 @@ class StorageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobsSettings:
+    """What the server tells the jobs process."""
+
+    storage: StorageSettings
+    llm: LlmSettings
+    improvement: ImprovementSettings = field(default_factory=ImprovementSettings)
+    rollout: RolloutSettings = field(default_factory=RolloutSettings)
+
+    def render(self) -> bytes:
+        """Return JSON with the model's key in it: for a pipe, never for a log or a file."""
+        llm = {name: getattr(self.llm, name) for name in INHERITED_LLM}
+        document = {
+            "storage": self.storage.render().decode(),
+            "llm": llm,
+            "improvement": asdict(self.improvement),
+            "rollout": asdict(self.rollout),
+        }
+        return json.dumps(document).encode()
+
+    @classmethod
+    def inherited(cls, text: bytes) -> "JobsSettings":
+        """Read what the server rendered."""
+        values = json.loads(text)
+        return cls(
+            storage=StorageSettings.inherited(values["storage"].encode()),
+            llm=LlmSettings(**values["llm"]),
+            improvement=ImprovementSettings(**values["improvement"]),
+            rollout=RolloutSettings(
+                **values["rollout"] | {"stage_weights": tuple(values["rollout"]["stage_weights"])}
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the server is told at its start."""
 
     doors: DoorSettings
     storage: StorageSettings
     link: LinkSettings
+    llm: LlmSettings
+    improvement: ImprovementSettings
+    rollout: RolloutSettings
     api_key: str | None = field(repr=False)
+
+    @property
+    def jobs(self) -> JobsSettings:
+        return JobsSettings(
+            storage=self.storage,
+            llm=self.llm,
+            improvement=self.improvement,
+            rollout=self.rollout,
+        )
 
 
 def load(**flags: Any) -> Settings:
@@ -100,7 +158,7 @@ def load(**flags: Any) -> Settings:
         given = Environment(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        setting = "LOOPAI_" + "_".join(str(step) for step in first["loc"]).upper()
+        setting = "LOOPAI_" + "__".join(str(step) for step in first["loc"]).upper()
         raise ConfigInvalid(setting=setting, reason=first["msg"]) from error
     _check_address(given)
     folder = given.data_dir.absolute()
@@ -113,7 +171,19 @@ def load(**flags: Any) -> Settings:
         ),
         storage=StorageSettings(data_dir=folder, database_url=_database_url(given, folder)),
         link=LinkSettings(),
+        llm=_llm(given),
+        improvement=given.improvement,
+        rollout=given.rollout,
         api_key=given.api_key.get_secret_value() if given.api_key else None,
+    )
+
+
+def _llm(given: Environment) -> LlmSettings:
+    return LlmSettings(
+        api_key=given.llm_api_key.get_secret_value() if given.llm_api_key else "",
+        base_url=given.llm_base_url,
+        model=given.llm_model,
+        budget_usd=given.llm_budget_usd,
     )
 
 

@@ -13,12 +13,19 @@ LoopaiError (edged.errors)
 │   ├── VersionUnknown
 │   ├── VersionRefused            cannot be activated
 │   ├── ArtifactRefused           an upload that a gate turned down
+│   ├── ImprovementUnknown
+│   ├── RolloutUnknown
+│   ├── RolloutRefused            cannot be started, or not be told this now
+│   ├── TicketUnknown
+│   ├── TicketClosed
+│   ├── ExecutionUnknown          no edge sent this execution home
 │   └── LinkMisused               an edge broke the protocol of its stream
 │       ├── EdgeUnknown           not enrolled here
 │       └── ConnectionReplaced    a newer connection has the same identity
 └── PlatformError                 ours
     ├── ConfigInvalid
     ├── Stopping                  come again
+    ├── HubFull                   too many follow events
     ├── FolderInUse               another server holds the data folder
     ├── BlobMissing
     └── BlobDamaged
@@ -84,6 +91,36 @@ class ArtifactRefused(CallerError):
     text = "the program was refused at the {gate} gate: {reason}"
 
 
+class ImprovementUnknown(CallerError):
+    code = "improvement_unknown"
+    text = "there is no improvement '{improvement}'"
+
+
+class RolloutUnknown(CallerError):
+    code = "rollout_unknown"
+    text = "there is no rollout '{rollout}'"
+
+
+class RolloutRefused(CallerError):
+    code = "rollout_refused"
+    text = "{reason}"
+
+
+class TicketUnknown(CallerError):
+    code = "ticket_unknown"
+    text = "there is no ticket '{ticket}'"
+
+
+class TicketClosed(CallerError):
+    code = "ticket_closed"
+    text = "ticket '{ticket}' is resolved already"
+
+
+class ExecutionUnknown(CallerError):
+    code = "execution_unknown"
+    text = "no edge sent execution '{execution}' home, so there is nothing to label"
+
+
 class LinkMisused(CallerError):
     code = "link_misused"
     text = "{reason}"
@@ -107,6 +144,12 @@ class ConfigInvalid(PlatformError):
 class Stopping(PlatformError):
     code = "stopping"
     text = "this control plane is stopping; connect again"
+    retryable = True
+
+
+class HubFull(PlatformError):
+    code = "hub_full"
+    text = "{limit} clients follow events already; connect again later"
     retryable = True
 
 

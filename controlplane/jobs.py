@@ -1,159 +1,171 @@
-"""The jobs process: takes requests for programs, one at a time, and makes them durable workflows.
+"""The jobs process: makes programs on request, watches how they fare and betters them.
 
-A request is a row of `generations`; its workflow (DBOS) has the generation's id, so that after a
-crash it is taken up where it stopped and never runs twice. This is the only place that knows the
-workflow library. Runs in: jobs, this is its composition root. Talks to: the database, its own
-pool. Never: serves anybody; losing this process costs no answer.
+A request is a row of `generations` or `improvements`; its workflow sees it through crashes. Those
+of one kind are worked off one by one. Runs in: jobs, this is its composition root. Talks to: the
+database, its own pool. Never: serves anybody; losing this process costs no answer.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import structlog
-from dbos import DBOS, DBOSConfig, SetWorkflowID, error
 
-from controlplane.artifacts.draft import Draft
+from controlplane import workflows
 from controlplane.artifacts.gate import Gate
 from controlplane.artifacts.generations import Generations
 from controlplane.artifacts.versions import Versions
 from controlplane.clock import utc_now
-from controlplane.config import StorageSettings
+from controlplane.config import JobsSettings
 from controlplane.generator.evaluator import PoolRunner
+from controlplane.generator.llm import LlmGenerator
 from controlplane.generator.ml import MlGenerator
 from controlplane.generator.rule import RuleGenerator
+from controlplane.improvement.attempt import Attempt, AttemptParts
+from controlplane.improvement.improvements import Improvements
+from controlplane.improvement.sight import Sight
+from controlplane.improvement.tickets import Tickets
+from controlplane.improvement.watcher import Watcher, WatcherParts
 from controlplane.making import Making, MakingParts
+from controlplane.reviews.labels import Labels
+from controlplane.rollouts.rollouts import Rollouts
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.database import Database
 from controlplane.storage.keys import KeyFolder
-from controlplane.storage.models import GenerationRow
 from controlplane.tasks.catalog import Tasks
 from controlplane.tasks.examples import Examples
-from edged.errors import CallerError
+from controlplane.workflows import Workflow
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
 from edged.sandbox.kernel import die_with_parent
 
 log = structlog.get_logger()
+Row = TypeVar("Row")
 
 POLL_INTERVAL_S = 0.2
 NICENESS = 10  # training may not slow the doors
-EXECUTOR = "jobs"  # the same at every start: DBOS takes up what this executor left
-SHAPE = "generation-1"  # raise it with the steps below; a workflow of another shape is not resumed
-MAX_ATTEMPTS = 10  # a request that ended this process so often is at fault itself
-
-Workflow = Callable[[str], Coroutine[Any, Any, None]]
 
 
-def run(storage: StorageSettings, *, parent_pid: int) -> None:
+def run(settings: JobsSettings, *, parent_pid: int) -> None:
     """Work until SIGTERM, or until the server is gone; does not return."""
     _die_with(parent_pid)
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
-    asyncio.run(_main(storage))
+    asyncio.run(_main(settings))
 
 
-async def _main(storage: StorageSettings) -> None:
+async def _main(settings: JobsSettings) -> None:
     # Nothing needs saving, whatever is under way goes on at the next start; and a training thread
     # cannot be asked to stop.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
-    settings = PoolSettings(workers_per_version=2, max_workers=8)
+    pool_settings = PoolSettings(workers_per_version=2, max_workers=8)
     # The pool comes first: its zygote starts before this process has read a secret.
-    async with Pool(settings) as pool, Database(storage.database_url) as database:
-        generations = Generations(database, utc_now)
-        making = Making(_parts(storage, database, generations, pool))
-        workflow = _register(making, generations)
-        _launch(storage)
+    async with Pool(pool_settings) as pool, Database(settings.storage.database_url) as database:
+        await Assembly(settings, database, pool).work()
+
+
+class Assembly:
+    """The parts, made once and introduced to each other."""
+
+    def __init__(self, settings: JobsSettings, database: Database, pool: Pool) -> None:
+        self._settings = settings
+        self._database = database
+        storage = settings.storage
+        self._tasks = Tasks(database, utc_now)
+        self._labels = Labels(database)
+        self._sight = Sight(self._labels, settings.improvement)
+        self._improvements = Improvements(database, utc_now)
+        self._generations = Generations(database, utc_now)
+        self._rollouts = Rollouts(database, utc_now, live_within_s=settings.rollout.live_within_s)
+        self._making_parts = MakingParts(
+            tasks=self._tasks,
+            examples=Examples(database, utc_now),
+            generations=self._generations,
+            versions=Versions(
+                database,
+                Blobs(storage.data_dir / "blobs"),
+                KeyFolder(storage.data_dir / "keys").signing_key(),
+                utc_now,
+            ),
+            gate=Gate(pool),
+            runner=PoolRunner(pool),
+            generators=(RuleGenerator(), MlGenerator(), LlmGenerator(settings.llm)),
+        )
+        self._making = Making(self._making_parts)
+        self._attempt = Attempt(self._attempt_parts())
+
+    async def work(self) -> None:
+        """Take up what a former process left, then what comes."""
+        cores = asyncio.Lock()
+        generate = workflows.generation(self._making, self._generations, cores)
+        improve = workflows.improvement(self._attempt, cores)
+        workflows.launch(self._settings.storage.data_dir)
+        log.info("jobs_ready")
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_work(generations, making, workflow), name="generations")
+            tasks.create_task(self._generate(generate), name="generations")
+            tasks.create_task(self._improve(improve), name="improvements")
+            tasks.create_task(self._watcher().run(), name=Watcher.name)
+
+    async def _generate(self, workflow: Workflow) -> None:
+        while True:
+            row = await _next(self._generations.oldest_unfinished)
+            log.info("generation_taken", generation=row.id, status=row.status)
+            reason = await workflows.see_through(row.id, workflow)
+            if reason is not None:
+                await self._making.fail(row, reason)
+            await workflows.forget(row.id)
+
+    async def _improve(self, workflow: Workflow) -> None:
+        while True:
+            row = await _next(self._improvements.oldest_at_work)
+            log.info("improvement_taken", improvement=row.id, status=row.status)
+            reason = await workflows.see_through(row.id, workflow)
+            if reason is not None:
+                await self._attempt.give_up(row.id, reason)
+            await workflows.forget(row.id)
+
+    def _watcher(self) -> Watcher:
+        parts = WatcherParts(
+            database=self._database,
+            tasks=self._tasks,
+            labels=self._labels,
+            sight=self._sight,
+            improvements=self._improvements,
+            tickets=Tickets(self._database, utc_now),
+            rollouts=self._rollouts,
+            attempt=self._attempt,
+            settings=self._settings.improvement,
+        )
+        return Watcher(parts)
+
+    def _attempt_parts(self) -> AttemptParts:
+        making = self._making_parts
+        return AttemptParts(
+            tasks=self._tasks,
+            examples=making.examples,
+            labels=self._labels,
+            sight=self._sight,
+            generations=self._generations,
+            versions=making.versions,
+            gate=making.gate,
+            runner=making.runner,
+            generators=making.generators,
+            improvements=self._improvements,
+            rollouts=self._rollouts,
+            plan=self._settings.rollout.plan(),
+            settings=self._settings.improvement,
+        )
 
 
-def _parts(
-    storage: StorageSettings, database: Database, generations: Generations, pool: Pool
-) -> MakingParts:
-    keys = KeyFolder(storage.data_dir / "keys")
-    blobs = Blobs(storage.data_dir / "blobs")
-    return MakingParts(
-        tasks=Tasks(database, utc_now),
-        examples=Examples(database, utc_now),
-        generations=generations,
-        versions=Versions(database, blobs, keys.signing_key(), utc_now),
-        gate=Gate(pool),
-        runner=PoolRunner(pool),
-        generators=(RuleGenerator(), MlGenerator()),
-    )
-
-
-def _register(making: Making, generations: Generations) -> Workflow:
-    """Declare the workflow and its steps; a step that ended is not run again after a crash."""
-
-    @DBOS.step(name="propose", retries_allowed=True, max_attempts=3)
-    async def propose(generation_id: str) -> dict[str, str]:
-        made = await making.propose(await generations.read(generation_id))
-        return {"reason": str(made)} if isinstance(made, CallerError) else {"draft": made.render()}
-
-    @DBOS.step(name="publish", retries_allowed=True, max_attempts=3)
-    async def publish(generation_id: str, proposal: dict[str, str]) -> None:
-        row = await generations.read(generation_id)
-        if "reason" in proposal:
-            await making.fail(row, proposal["reason"])
-        else:
-            await making.publish(row, Draft.parse(proposal["draft"]))
-
-    @DBOS.workflow(name="generate", max_recovery_attempts=MAX_ATTEMPTS)
-    async def workflow(generation_id: str) -> None:
-        await publish(generation_id, await propose(generation_id))
-
-    return workflow
-
-
-def _launch(storage: StorageSettings) -> None:
-    """Start DBOS on this loop; it takes up what a former process left."""
-    config: DBOSConfig = {
-        "name": "loopai-controlplane",
-        "system_database_url": f"sqlite:///{storage.data_dir / 'workflows.sqlite'}",
-        "executor_id": EXECUTOR,
-        "application_version": SHAPE,
-        "enable_otlp": False,
-        "log_level": "WARNING",
-    }
-    DBOS(config=config)
-    DBOS.launch()
-
-
-async def _work(generations: Generations, making: Making, workflow: Workflow) -> None:
-    """One request at a time: training takes every core it gets."""
-    log.info("jobs_ready")
+async def _next(oldest: Callable[[], Awaitable[Row | None]]) -> Row:
+    """Wait for a request."""
     while True:
-        row = await generations.oldest_unfinished()
-        if row is None:
-            await asyncio.sleep(POLL_INTERVAL_S)
-            continue
-        await _finish(row, making, workflow)
-
-
-async def _finish(row: GenerationRow, making: Making, workflow: Workflow) -> None:
-    """Start the request's workflow, or join the one that was taken up, and see it through."""
-    log.info("generation_taken", generation=row.id, status=row.status)
-    try:
-        handle = await _handle(row.id, workflow)
-        await handle.get_result()
-    except error.DBOSAwaitedWorkflowMaxRecoveryAttemptsExceeded:
-        await making.fail(row, f"it ended the jobs process {MAX_ATTEMPTS} times; the log has more")
-    except Exception as problem:
-        log.exception("generation_broke", generation=row.id)
-        await making.fail(row, f"internal error: {type(problem).__name__}: {problem}")
-    # The row holds the result; the workflow's copy of the program is of no more use.
-    await DBOS.delete_workflow_async(row.id)
-
-
-async def _handle(generation_id: str, workflow: Workflow) -> Any:
-    if await DBOS.get_workflow_status_async(generation_id) is not None:
-        return await DBOS.retrieve_workflow_async(generation_id)
-    with SetWorkflowID(generation_id):
-        return await DBOS.start_workflow_async(workflow, generation_id)
+        row = await oldest()
+        if row is not None:
+            return row
+        await asyncio.sleep(POLL_INTERVAL_S)
 
 
 def _die_with(parent_pid: int) -> None:

@@ -11,7 +11,7 @@ import time
 
 import structlog
 
-from controlplane.config import StorageSettings, child_environment
+from controlplane.config import JobsSettings, child_environment
 
 log = structlog.get_logger()
 
@@ -26,8 +26,8 @@ class JobsProcess:
 
     name = "jobs"
 
-    def __init__(self, storage: StorageSettings) -> None:
-        self._storage = storage
+    def __init__(self, settings: JobsSettings) -> None:
+        self._settings = settings
 
     async def run(self) -> None:
         """Until cancelled; then the child is stopped before this returns."""
@@ -56,7 +56,7 @@ class JobsProcess:
         )
         log.info("jobs_started", pid=child.pid)
         try:
-            await child.communicate(self._storage.render())
+            await child.communicate(self._settings.render())
         finally:
             await _stop(child)
         return child.returncode or 0

@@ -11,22 +11,19 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 import structlog
 
 from controlplane.artifacts.draft import Draft
 from controlplane.artifacts.gate import Gate, Program, Trial
 from controlplane.artifacts.generations import Generations, Throttle
 from controlplane.artifacts.versions import Versions
-from controlplane.drafting import draft_task
-from controlplane.generator.portfolio import Generation, generate
-from controlplane.generator.protocol import Example, Generator, ProgramRunner, TaskBrief
+from controlplane.drafting import brief_of, decoded, draft_of
+from controlplane.generator.portfolio import AnyGenerator, Generation, generate
+from controlplane.generator.protocol import Example, ProgramRunner
 from controlplane.storage.models import GenerationRow
 from controlplane.tasks.catalog import Tasks
 from controlplane.tasks.examples import Examples
-from controlplane.tasks.specification import Example as StoredExample
 from controlplane.tasks.specification import Task
-from edged.artifacts.archive import SelfTest
 from edged.errors import CallerError
 
 log = structlog.get_logger()
@@ -42,7 +39,7 @@ class MakingParts:
     versions: Versions
     gate: Gate
     runner: ProgramRunner
-    generators: Sequence[Generator]
+    generators: Sequence[AnyGenerator]
 
 
 class Making:
@@ -58,10 +55,10 @@ class Making:
         """
         started_s = time.monotonic()
         task = await self._parts.tasks.find(row.organisation_id, row.task_id)
-        examples = await asyncio.to_thread(_decoded, await self._parts.examples.all(task.id))
+        examples = await asyncio.to_thread(decoded, await self._parts.examples.all(task.id))
         try:
             generation = await self._generate(row, task, examples)
-            draft = _draft(row, task, generation, time.monotonic() - started_s)
+            draft = draft_of(task, row.id, generation, time.monotonic() - started_s)
             await self._check(draft)
         except CallerError as refusal:
             return refusal
@@ -86,7 +83,7 @@ class Making:
             if not row.strategies or each.strategy in row.strategies
         ]
         progress = _Progress(self._parts.generations, row.id)
-        made = generate(_brief(task), examples, wanted, self._parts.runner, progress.report)
+        made = generate(brief_of(task), examples, wanted, self._parts.runner, progress.report)
         async with asyncio.TaskGroup() as tasks:
             reporting = tasks.create_task(progress.run(), name="progress")
             outcome = await _outcome(made)
@@ -133,44 +130,3 @@ async def _outcome(made: Coroutine[Any, Any, Generation]) -> Generation | Caller
         return await made
     except CallerError as refusal:
         return refusal
-
-
-def _decoded(rows: Sequence[StoredExample]) -> list[Example]:
-    return [
-        Example(input=orjson.loads(row.input_json), output=orjson.loads(row.output_json))
-        for row in rows
-    ]
-
-
-def _brief(task: Task) -> TaskBrief:
-    return TaskBrief(
-        name=task.name,
-        description=task.specification.description,
-        input_schema=task.input_schema,
-        output_schema=task.output_schema,
-        accuracy_target=task.specification.accuracy_target,
-        latency_target_ms=task.specification.latency_target_ms,
-    )
-
-
-def _draft(row: GenerationRow, task: Task, generation: Generation, elapsed_s: float) -> Draft:
-    candidate = generation.candidate
-    scores = dict(generation.scores)
-    own = scores.get(candidate.strategy, {})
-    scores[candidate.strategy] = own | {"explanation": candidate.explanation}
-    return Draft(
-        task=draft_task(task),
-        source=candidate.source,
-        returns_confidence=candidate.returns_confidence,
-        synthesis_strategy=candidate.strategy,
-        origin="generated",
-        self_tests=tuple(
-            SelfTest(input=example.input, output=example.output) for example in generation.self_test
-        ),
-        confidence_score=generation.confidence_score,
-        is_low_evidence=generation.is_low_evidence,
-        scores=scores,
-        complexity_metrics={name: float(value) for name, value in candidate.complexity.items()},
-        generation_time_s=round(elapsed_s, 3),
-        generation_id=row.id,
-    )

@@ -18,7 +18,7 @@ import uvicorn
 
 from controlplane.access import Access
 from controlplane.api.app import build
-from controlplane.api.parts import ApiParts
+from controlplane.api.parts import ApiParts, LoopParts
 from controlplane.artifacts.gate import Gate
 from controlplane.artifacts.generations import Generations
 from controlplane.artifacts.uploads import Uploads
@@ -29,10 +29,17 @@ from controlplane.errors import FolderInUse
 from controlplane.fleet.connections import Connections
 from controlplane.fleet.edges import Edges
 from controlplane.fleet.targets import Targets
+from controlplane.hub.hub import Hub
+from controlplane.improvement.improvements import Improvements
+from controlplane.improvement.sight import Sight
+from controlplane.improvement.tickets import Tickets
 from controlplane.jobs_process import JobsProcess
 from controlplane.link.listener import serving
 from controlplane.link.service import LinkService
 from controlplane.link.session import LinkParts
+from controlplane.reviews.labels import Labels
+from controlplane.reviews.reviews import Reviews
+from controlplane.rollouts.rollouts import Rollouts
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.database import Database
 from controlplane.storage.keys import KeyFolder
@@ -41,6 +48,7 @@ from controlplane.storage.upgrade import upgrade
 from controlplane.tasks.catalog import Tasks
 from controlplane.tasks.examples import Examples
 from controlplane.telemetry.ingest import Ingest
+from controlplane.telemetry.metrics import Metrics
 from controlplane.telemetry.report import Reports
 from controlplane.uploading import Uploading
 from edged.pool.pool import Pool
@@ -49,6 +57,7 @@ from edged.pool.settings import PoolSettings
 log = structlog.get_logger()
 
 BACKLOG = 1_024
+MAX_WEBSOCKET_MESSAGE_BYTES = 4_096  # clients send none; uvicorn pings them every 20 s
 
 
 def run(settings: Settings) -> None:
@@ -92,24 +101,27 @@ class Assembly:
         self._edges = Edges(database, utc_now)
         self._connections = Connections(limit=settings.link.max_connections)
         self._gate = Gate(pool)
+        self._hub = Hub(Metrics(Reports(database), utc_now).read, utc_now)
 
     async def serve(self, stopping: asyncio.Event) -> None:
         """Open the doors, keep the background running, close in reverse."""
         doors = self._settings.doors
-        outbox = OutboxFollower(self._database, self._wakeups, utc_now)
-        jobs = JobsProcess(self._settings.storage)
+        outbox = OutboxFollower(self._database, self._wakeups, utc_now, take=self._hub.take)
+        jobs = JobsProcess(self._settings.jobs)
         with _listening(doors) as listener:
             rest = _Rest(self._rest_config())
             link = serving(self._link(), self._settings.link, doors.host, doors.link_port)
             async with link as link_port, asyncio.TaskGroup() as tasks:
                 background = [
-                    tasks.create_task(part.run(), name=part.name) for part in (outbox, jobs)
+                    tasks.create_task(part.run(), name=part.name)
+                    for part in (outbox, jobs, self._hub)
                 ]
                 requests = tasks.create_task(rest.serve([listener]), name="rest")
                 _announce(doors, listener.getsockname()[1], link_port)
                 await stopping.wait()
                 log.info("controlplane_stopping")
                 self._wakeups.close()
+                self._hub.close()
                 rest.should_exit = True
                 await requests
                 for task in background:
@@ -122,6 +134,9 @@ class Assembly:
             access_log=False,
             lifespan="off",
             server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
+            ws_per_message_deflate=False,  # messages are short, and its buffers are not
             timeout_graceful_shutdown=int(self._settings.doors.stop_timeout_s),
         )
 
@@ -141,6 +156,19 @@ class Assembly:
             connections=self._connections,
             reports=Reports(self._database),
             wakeups=self._wakeups,
+            hub=self._hub,
+            loop=self._loop_parts(),
+        )
+
+    def _loop_parts(self) -> LoopParts:
+        rollout = self._settings.rollout
+        return LoopParts(
+            improvements=Improvements(self._database, utc_now),
+            sight=Sight(Labels(self._database), self._settings.improvement),
+            tickets=Tickets(self._database, utc_now),
+            reviews=Reviews(self._database, utc_now),
+            rollouts=Rollouts(self._database, utc_now, live_within_s=rollout.live_within_s),
+            plan=rollout.plan(),
         )
 
     def _link(self) -> LinkService:

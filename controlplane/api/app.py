@@ -11,18 +11,35 @@ from fastapi.security import HTTPBearer
 from controlplane.api import (
     artifacts,
     edges,
+    events,
     examples,
     failures,
     generations,
     health,
+    improvements,
+    reviews,
+    rollouts,
     tasks,
     telemetry,
+    tickets,
 )
 from controlplane.api.doorkeeper import Doorkeeper
 from controlplane.api.parts import ApiParts
 
 # For `/docs` only, which then offers a field for the key; the doorkeeper has checked it before.
 SHOWN_SCHEME = HTTPBearer(auto_error=False, description="An API key of this control plane")
+NOUNS = (
+    tasks,
+    examples,
+    generations,
+    artifacts,
+    edges,
+    telemetry,
+    improvements,
+    tickets,
+    reviews,
+    rollouts,
+)
 
 
 def build(parts: ApiParts) -> FastAPI:
@@ -32,8 +49,10 @@ def build(parts: ApiParts) -> FastAPI:
     failures.install(app)
     app.add_middleware(Doorkeeper, access=parts.access)
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(SHOWN_SCHEME)])
-    for noun in (tasks, examples, generations, artifacts, edges, telemetry):
+    for noun in NOUNS:
         api.include_router(noun.router)
     app.include_router(api)
+    # Not among those above: the scheme shown in /docs reads requests, and a websocket is none.
+    app.include_router(events.router, prefix="/api/v1")
     app.include_router(health.router)
     return app

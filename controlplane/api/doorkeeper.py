@@ -13,6 +13,7 @@ from controlplane.errors import RequestTooLarge
 from edged.errors import LoopaiError
 
 GUARDED = "/api/"
+GUARDED_TYPES = ("http", "websocket")
 MAX_BODY_BYTES = 128 * 1024 * 1024  # the largest upload; routes allow less
 
 
@@ -24,7 +25,7 @@ class Doorkeeper:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(GUARDED):
+        if scope["type"] in GUARDED_TYPES and scope["path"].startswith(GUARDED):
             try:
                 await self._admit(scope)
             except LoopaiError as refusal:

@@ -24,12 +24,19 @@ STATUSES: tuple[tuple[type[LoopaiError], int], ...] = (
     (errors.TaskUnknown, 404),
     (errors.GenerationUnknown, 404),
     (errors.VersionUnknown, 404),
+    (errors.ImprovementUnknown, 404),
+    (errors.RolloutUnknown, 404),
+    (errors.TicketUnknown, 404),
+    (errors.ExecutionUnknown, 404),
     (errors.TaskExists, 409),
     (errors.ExamplesMissing, 409),
     (errors.VersionRefused, 409),
+    (errors.RolloutRefused, 409),
+    (errors.TicketClosed, 409),
     (errors.RequestTooLarge, 413),
     (CallerError, 422),
     (PoolError, 503),
+    (errors.HubFull, 503),
 )
 SHOWN_FACTS = ("field", "line", "column", "gate", "faults")
 

@@ -27,7 +27,7 @@ class GenerateBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    strategies: list[Literal["rule", "ml"]] = Field(default_factory=list)
+    strategies: list[Literal["rule", "ml", "llm"]] = Field(default_factory=list)
     activate: bool = True
 
 

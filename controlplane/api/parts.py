@@ -3,8 +3,9 @@
 Runs in: the server. Never: decides who may call; the doorkeeper did.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
@@ -14,12 +15,30 @@ from controlplane.artifacts.generations import Generations
 from controlplane.artifacts.versions import Versions
 from controlplane.fleet.connections import Connections
 from controlplane.fleet.edges import Edges
+from controlplane.hub.hub import Hub
+from controlplane.improvement.improvements import Improvements
+from controlplane.improvement.sight import Sight
+from controlplane.improvement.tickets import Tickets
+from controlplane.reviews.reviews import Reviews
+from controlplane.rollouts.rollouts import Rollouts
 from controlplane.storage.database import Database
 from controlplane.storage.outbox import Wakeups
 from controlplane.tasks.catalog import Tasks
 from controlplane.tasks.examples import Examples
 from controlplane.telemetry.report import Reports
 from controlplane.uploading import Uploading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopParts:
+    """The nouns of the improvement loop. plan: of rollouts that say nothing of their own."""
+
+    improvements: Improvements
+    sight: Sight
+    tickets: Tickets
+    reviews: Reviews
+    rollouts: Rollouts
+    plan: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +57,8 @@ class ApiParts:
     connections: Connections
     reports: Reports
     wakeups: Wakeups
+    hub: Hub
+    loop: LoopParts
 
 
 def parts_of(request: Request) -> ApiParts:

@@ -45,6 +45,10 @@ class Draft:
     complexity_metrics: Mapping[str, float] = field(default_factory=dict)
     generation_time_s: float = 0.0
     generation_id: str | None = None
+    llm_provider: str | None = None  # whose model wrote the program, when one did
+    llm_model: str | None = None
+    generation_cost: float = 0.0  # US dollars; also for what a model wrote in vain
+    exchanges: tuple[dict[str, Any], ...] = ()  # plain JSON; stored beside the artifact, not in it
 
     def render(self) -> str:
         """Return JSON: a generation keeps its draft while it is being published."""
@@ -66,6 +70,9 @@ class Draft:
     def _manifest(self, artifact_id: str, version: int, created_at: datetime) -> Manifest:
         provenance = Provenance(
             origin=self.origin,
+            llm_provider=self.llm_provider,
+            llm_model=self.llm_model,
+            generation_cost=self.generation_cost,
             generation_time_sec=self.generation_time_s,
             task_revision=self.task.revision,
         )

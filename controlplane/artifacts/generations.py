@@ -57,6 +57,27 @@ class Generations:
             session.add(row)
         return row
 
+    async def record_made(self, organisation_id: str, task_id: str, generation_id: str) -> None:
+        """Record one that was made without a request, by an improvement; once by its id."""
+        now = self._clock()
+        async with self._database.writing() as session:
+            if await session.get(GenerationRow, generation_id) is not None:
+                return
+            row = GenerationRow(
+                id=generation_id,
+                organisation_id=organisation_id,
+                task_id=task_id,
+                status=DONE,
+                progress=1.0,
+                reason="",
+                strategies=[],
+                activate=False,
+                created_at=now,
+                started_at=now,
+                finished_at=now,
+            )
+            session.add(row)
+
     async def find(self, organisation_id: str, generation_id: str) -> GenerationRow:
         """Raises GenerationUnknown, also for another organisation's."""
         async with self._database.reading() as session:

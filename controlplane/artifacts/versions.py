@@ -8,24 +8,28 @@ Runs in: jobs (publish), server (all). Talks to: the database and the blobs. Nev
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils import uuid7
 
 from controlplane.artifacts.draft import Draft
 from controlplane.clock import Clock
 from controlplane.errors import VersionRefused, VersionUnknown
-from controlplane.storage import sequence
+from controlplane.storage.activation import (
+    ACTIVE,
+    QUARANTINED,
+    VALIDATED,
+    activate_version,
+    tell_of_version,
+)
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.database import Database
-from controlplane.storage.models import ArtifactRow, TaskRow
+from controlplane.storage.models import ArtifactRow, ExchangeRow, TaskRow
 from edged.artifacts.archive import pack
 from edged.artifacts.manifest import Digest
 from edged.artifacts.signing import ArtifactStatement, SigningKey
 
 log = structlog.get_logger()
-
-VALIDATED, ACTIVE, DEPRECATED, QUARANTINED = "validated", "active", "deprecated", "quarantined"
 
 
 class Versions:
@@ -53,7 +57,9 @@ class Versions:
                 return existing
             row = await self._store(session, draft)
             if activate:
-                await self._activate(session, row)
+                await activate_version(session, self._clock, row)
+            else:
+                await tell_of_version(session, self._clock, row)
         log.info(
             "version_published",
             task=draft.task.name,
@@ -95,7 +101,7 @@ class Versions:
             if current.status == QUARANTINED:
                 raise VersionRefused(task=task, version=row.version, reason="it is quarantined")
             if current.status != ACTIVE:
-                await self._activate(session, current)
+                await activate_version(session, self._clock, current)
         log.info("version_activated", task=task, version=current.version)
         return current
 
@@ -114,14 +120,8 @@ class Versions:
         row.signature = self._signing_key.sign_artifact(statement)
         session.add(row)
         await session.flush()
+        session.add_all(_exchanges(draft, row))
         return row
-
-    async def _activate(self, session: AsyncSession, row: ArtifactRow) -> None:
-        is_active = (ArtifactRow.task_id == row.task_id) & (ArtifactRow.status == ACTIVE)
-        await session.execute(update(ArtifactRow).where(is_active).values(status=DEPRECATED))
-        row.status = ACTIVE
-        row.activated_at = self._clock()
-        await sequence.advance(session, self._clock, row.organisation_id)
 
 
 async def _published(session: AsyncSession, generation_id: str | None) -> ArtifactRow | None:
@@ -133,6 +133,18 @@ async def _published(session: AsyncSession, generation_id: str | None) -> Artifa
 async def _next_version(session: AsyncSession, task_id: str) -> int:
     last = await session.scalar(select(func.max(ArtifactRow.version)).filter_by(task_id=task_id))
     return (last or 0) + 1
+
+
+def _exchanges(draft: Draft, row: ArtifactRow) -> list[ExchangeRow]:
+    return [
+        ExchangeRow(
+            organisation_id=row.organisation_id,
+            artifact_id=row.id,
+            number=number,
+            content=content,
+        )
+        for number, content in enumerate(draft.exchanges, start=1)
+    ]
 
 
 def _row(draft: Draft, artifact_id: str, version: int, created_at: datetime) -> ArtifactRow:

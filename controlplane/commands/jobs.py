@@ -14,8 +14,8 @@ def jobs(
 ) -> None:
     """Make programs for a server: its settings come as JSON on standard input."""
     from controlplane import logs
-    from controlplane.config import StorageSettings
+    from controlplane.config import JobsSettings
     from controlplane.jobs import run
 
     logs.set_up(process="jobs")
-    run(StorageSettings.inherited(sys.stdin.buffer.read()), parent_pid=parent_pid)
+    run(JobsSettings.inherited(sys.stdin.buffer.read()), parent_pid=parent_pid)

@@ -11,7 +11,8 @@ from controlplane.generator.splits import folds, seal
 from controlplane.generator.table import canonical
 
 SEALABLE = 100  # examples; with fewer every row is needed for training, and the score is CV's
-SMALL = 1_000  # up to here five folds are cheap
+SMALL = 1_000  # up to here many folds are cheap
+MANY_FOLDS = 5
 LONG = 400_000  # characters of input in all; beyond, one fold says enough and costs a fifth
 
 
@@ -33,6 +34,17 @@ class Plan:
     rounds: int  # how often each row chosen by appears in the trials
 
     @property
+    def once(self) -> tuple[tuple[int, ...], tuple[Trial, ...]]:
+        """Return the rows for a strategy that can propose only once, and the trials that judge it.
+
+        The others were judged on the very same rows by these trials, so the two compare in pairs.
+        Two folds of five, since such a strategy needs few rows and a fair comparison many.
+        """
+        trials = self.trials[:2] if len(self.trials) >= MANY_FOLDS else self.trials[:1]
+        judging = {row for trial in trials for row in trial.choosing}
+        return tuple(row for row in self.open if row not in judging), trials
+
+    @property
     def is_low_evidence(self) -> bool:
         return not self.sealed
 
@@ -41,14 +53,15 @@ def plan_for(examples: Sequence[Example]) -> Plan:
     """Deal the rows: repeated CV of all rows when they are few, else a sealed part and folds."""
     if len(examples) < SEALABLE:
         rows = list(range(len(examples)))
-        trials = [*_trials(examples, rows, 5, "round 1"), *_trials(examples, rows, 5, "round 2")]
-        return Plan(open=tuple(rows), sealed=(), trials=tuple(trials), rounds=2)
+        rounds = ("round 1", "round 2")
+        trials = [trial for each in rounds for trial in _trials(examples, rows, MANY_FOLDS, each)]
+        return Plan(open=tuple(rows), sealed=(), trials=tuple(trials), rounds=len(rounds))
     rows, sealed = seal(examples)
     written = sum(len(canonical(example.input)) for example in examples)
     if written > LONG:
         trials = _trials(examples, rows, 4, "fold")[:1]
     else:
-        trials = _trials(examples, rows, 5 if len(rows) <= SMALL else 3, "fold")
+        trials = _trials(examples, rows, MANY_FOLDS if len(rows) <= SMALL else 3, "fold")
     return Plan(open=tuple(rows), sealed=tuple(sealed), trials=tuple(trials), rounds=1)
 
 

@@ -8,23 +8,27 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from controlplane.generator.plan import Plan
-from controlplane.generator.protocol import Generator
+from controlplane.generator.protocol import AskingGenerator, Generator
 
-# What a row costs, relative to one row evaluated; measured on SMS and SNIPS.
-COST = {("training", "rule"): 2.0, ("training", "ml"): 6.0}
+# What a row costs, relative to one row evaluated; measured on SMS and SNIPS. Asking waits for
+# another's answer and runs a few drafts on every row.
+COST = {("training", "rule"): 2.0, ("training", "ml"): 6.0, ("training", "llm"): 6.0}
 
 
 class Progress:
     """Tells how far a generation is, by the rows that its steps have to go through."""
 
     def __init__(
-        self, report: Callable[[str, float], None], suited: Sequence[Generator], plan: Plan
+        self,
+        report: Callable[[str, float], None],
+        suited: Sequence[Generator | AskingGenerator],
+        plan: Plan,
     ) -> None:
         """suited: the generators that will be tried out."""
         self._report = report
         self._done = 0.0
         self._told = 0.0
-        self._whole = _whole([each.strategy for each in suited], plan)
+        self._whole = _whole(suited, plan)
 
     @contextmanager
     def step(self, status: str, strategy: str, rows: int) -> Iterator[Callable[[float], None]]:
@@ -51,12 +55,17 @@ def _cost(status: str, strategy: str) -> float:
     return COST.get((status, strategy), 1.0)
 
 
-def _whole(strategies: Sequence[str], plan: Plan) -> float:
+def _whole(suited: Sequence[Generator | AskingGenerator], plan: Plan) -> float:
     """Return the cost of all trials and of the final program, reckoned as the dearest."""
-    trials = sum(
-        _cost("training", strategy) * len(trial.training) + len(trial.choosing)
-        for strategy in strategies
-        for trial in plan.trials
-    )
-    final = max(_cost("training", strategy) for strategy in strategies) * len(plan.open)
-    return trials + final + len(plan.sealed or plan.open)
+    trials = sum(_trials_cost(each, plan) for each in suited)
+    trained = [each for each in suited if not isinstance(each, AskingGenerator)]
+    dearest = max((_cost("training", each.strategy) for each in trained), default=0.0)
+    return trials + dearest * len(plan.open) + len(plan.sealed or plan.open)
+
+
+def _trials_cost(generator: Generator | AskingGenerator, plan: Plan) -> float:
+    cost = _cost("training", generator.strategy)
+    if isinstance(generator, AskingGenerator):
+        rows, trials = plan.once
+        return cost * len(rows) + sum(len(trial.choosing) for trial in trials)
+    return sum(cost * len(trial.training) + len(trial.choosing) for trial in plan.trials)

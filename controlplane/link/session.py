@@ -20,7 +20,7 @@ from controlplane.errors import BlobDamaged, BlobMissing, ConnectionReplaced, Li
 from controlplane.fleet.connections import Connection
 from controlplane.fleet.edges import Edges
 from controlplane.fleet.targets import FleetState, Targets
-from controlplane.link import codec
+from controlplane.link import codec, telemetry_codec
 from controlplane.link.settings import LinkSettings
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.outbox import FLEET, Wakeups
@@ -213,7 +213,7 @@ class Session:
         telemetry = message.telemetry
         if telemetry.deployment_id != self._deployment_id:
             raise LinkMisused(reason="telemetry.deployment_id: not the one of the hello")
-        batch = codec.batch(telemetry, received_at=self._parts.clock())
+        batch = telemetry_codec.batch(telemetry, received_at=self._parts.clock())
         is_new = await self._parts.ingest.count(self._organisation_id, self._deployment_id, batch)
         log.debug("telemetry_counted", edge=self._deployment_id, number=batch.number, new=is_new)
         acknowledged = pb.TelemetryAck(log_id=batch.log_id, number=batch.number)

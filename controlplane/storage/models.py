@@ -129,6 +129,16 @@ class ArtifactRow(Base):
     activated_at: Mapped[datetime | None]
 
 
+class ExchangeRow(Base):
+    """One question to a language model while a version was made, whoever's program was chosen."""
+
+    __tablename__ = "exchanges"
+
+    artifact_id: Mapped[str] = mapped_column(ForeignKey("artifacts.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
 class FleetSequence(Base):
     """The sequence of the last state signed for an organisation's edges."""
 
@@ -217,6 +227,12 @@ class ExecutionSample(Base):
     input_json: Mapped[str | None] = mapped_column(Text)
     output_json: Mapped[str | None] = mapped_column(Text)
     executed_at: Mapped[datetime]
+    channel: Mapped[str] = mapped_column(String(16), default="")  # "": not drawn
+    inclusion_probability: Mapped[float] = mapped_column(default=0.0)
+    input_hash: Mapped[bytes | None] = mapped_column(LargeBinary)  # under the edge's own key
+    output_index: Mapped[int | None]  # into the output schema's enum, where texts stay away
+    output_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    erased: Mapped[list[Any]] = mapped_column(Json, default=list)  # by the privacy filter
 
 
 class OutboxRow(Base):
@@ -227,4 +243,5 @@ class OutboxRow(Base):
     id: Mapped[int] = mapped_column(Counted, primary_key=True, autoincrement=True)
     topic: Mapped[str] = mapped_column(String(31))
     subject: Mapped[str] = mapped_column(String(63))
+    content: Mapped[dict[str, Any] | None] = mapped_column(Json)  # of an event; a wake-up has none
     created_at: Mapped[datetime] = mapped_column(index=True)

@@ -2,13 +2,14 @@
 
 A writer adds a row to the outbox in its own transaction; the server polls the table and wakes who
 subscribed to the topic. A wake-up is only a hint to read again, so a doubled or late one is
-harmless. Polling costs one indexed query in 200 ms and works on every database.
-Runs in: jobs (announce), server (announce, follow). Never: carries content.
+harmless. Events (events.py) use the same table and carry content. Polling costs one indexed query
+in 200 ms and works on every database.
+Runs in: jobs (announce), server (announce, follow). Never: reads what a row says.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -30,6 +31,7 @@ POLLS_PER_PRUNING = 600  # two minutes
 
 FLEET = "fleet"  # subject: organisation
 GENERATION = "generation"  # subject: generation's id
+TELEMETRY = "telemetry"  # subject: task's name
 
 
 def announce(
@@ -39,6 +41,20 @@ def announce(
     session.add(
         OutboxRow(organisation_id=organisation_id, topic=topic, subject=subject, created_at=clock())
     )
+
+
+async def newest_id(session: AsyncSession) -> int:
+    return await session.scalar(select(func.max(OutboxRow.id))) or 0
+
+
+async def subjects_since(
+    session: AsyncSession, last_id: int, topic: str
+) -> tuple[int, set[tuple[str, str]]]:
+    """Return the newest id and (organisation, subject) of the topic's rows after `last_id`."""
+    query = select(OutboxRow).where(OutboxRow.id > last_id).order_by(OutboxRow.id)
+    rows = (await session.scalars(query)).all()
+    found = {(row.organisation_id, row.subject) for row in rows if row.topic == topic}
+    return (rows[-1].id if rows else last_id), found
 
 
 class Wakeups:
@@ -78,10 +94,19 @@ class OutboxFollower:
 
     name = "outbox"
 
-    def __init__(self, database: Database, wakeups: Wakeups, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        wakeups: Wakeups,
+        clock: Clock,
+        *,
+        take: Callable[[Sequence[OutboxRow]], None] = lambda _: None,
+    ) -> None:
+        """take: is given all new rows, in order, and may not wait."""
         self._database = database
         self._wakeups = wakeups
         self._clock = clock
+        self._take = take
 
     async def run(self) -> None:
         last_id = await self._last_id()
@@ -100,7 +125,7 @@ class OutboxFollower:
 
     async def _last_id(self) -> int:
         async with self._database.reading() as session:
-            return await session.scalar(select(func.max(OutboxRow.id))) or 0
+            return await newest_id(session)
 
     async def _follow(self, last_id: int) -> int:
         query = select(OutboxRow).where(OutboxRow.id > last_id).order_by(OutboxRow.id)
@@ -108,6 +133,7 @@ class OutboxFollower:
             rows = (await session.scalars(query)).all()
         for row in rows:
             self._wakeups.wake(row.topic, row.subject)
+        self._take(rows)
         return rows[-1].id if rows else last_id
 
     async def _prune(self, last_id: int) -> None:

@@ -14,10 +14,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from controlplane.clock import Clock
+from controlplane.storage import outbox
 from controlplane.storage.database import Database
-from controlplane.storage.models import ExecutionSample, TelemetryCount, TelemetryReceipt
-from controlplane.telemetry import sketches
-from controlplane.telemetry.values import ArmCount, Batch, Sample
+from controlplane.storage.models import TelemetryCount, TelemetryReceipt
+from controlplane.telemetry import records, sketches
+from controlplane.telemetry.values import ArmCount, Batch
 
 log = structlog.get_logger()
 
@@ -43,9 +44,20 @@ class Ingest:
             await session.flush()
             for arm in batch.arms:
                 await _count(session, organisation_id, deployment_id, arm, batch.sealed_at)
-            await _keep(session, organisation_id, deployment_id, batch.samples)
+            await records.keep(session, organisation_id, deployment_id, batch, self._clock())
             await _forget(session, deployment_id, batch)
+            self._announce(session, organisation_id, batch)
             return True
+
+    def _announce(self, session: AsyncSession, organisation_id: str, batch: Batch) -> None:
+        for task in sorted(batch.tasks):
+            outbox.announce(
+                session,
+                self._clock,
+                organisation_id=organisation_id,
+                topic=outbox.TELEMETRY,
+                subject=task,
+            )
 
     def _receipt(self, organisation_id: str, deployment_id: str, batch: Batch) -> TelemetryReceipt:
         return TelemetryReceipt(
@@ -144,35 +156,3 @@ def _bins(first: Sequence[int], second: Sequence[int]) -> list[int]:
     if not first or not second:
         return list(first or second)
     return [left + right for left, right in zip(first, second, strict=True)]
-
-
-async def _keep(
-    session: AsyncSession, organisation_id: str, deployment_id: str, samples: Sequence[Sample]
-) -> None:
-    """Store samples once by execution id."""
-    if not samples:
-        return
-    ids = {sample.execution_id for sample in samples}
-    query = select(ExecutionSample.execution_id).where(ExecutionSample.execution_id.in_(ids))
-    known = set(await session.scalars(query))
-    fresh = {sample.execution_id: sample for sample in samples}
-    for sample in fresh.values():
-        if sample.execution_id not in known:
-            session.add(_sample(organisation_id, deployment_id, sample))
-
-
-def _sample(organisation_id: str, deployment_id: str, sample: Sample) -> ExecutionSample:
-    return ExecutionSample(
-        organisation_id=organisation_id,
-        deployment_id=deployment_id,
-        execution_id=sample.execution_id,
-        task=sample.task,
-        version=sample.version,
-        arm=sample.arm,
-        outcome=sample.outcome,
-        latency_ms=sample.latency_ms,
-        confidence=sample.confidence,
-        input_json=sample.input_json,
-        output_json=sample.output_json,
-        executed_at=sample.executed_at,
-    )

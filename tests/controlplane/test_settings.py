@@ -1,12 +1,14 @@
 import pytest
 
-from controlplane.config import StorageSettings, child_environment, load
+from controlplane.config import JobsSettings, StorageSettings, child_environment, load
 from controlplane.errors import ConfigInvalid
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch):
-    for name in ("DATA_DIR", "HOST", "PORT", "LINK_PORT", "DATABASE_URL", "API_KEY", "INSECURE"):
+    names = ("DATA_DIR", "HOST", "PORT", "LINK_PORT", "DATABASE_URL", "API_KEY", "INSECURE")
+    models = ("LLM_API_KEY", "LLM_BASE_URL", "LLM_MODEL", "LLM_BUDGET_USD")
+    for name in names + models:
         monkeypatch.delenv(f"LOOPAI_{name}", raising=False)
 
 
@@ -51,6 +53,19 @@ def test_storage_settings_travel_to_the_child(tmp_path):
     settings = load(data_dir=tmp_path).storage
 
     assert StorageSettings.inherited(settings.render()) == settings
+
+
+def test_model_settings_travel_to_the_child_by_its_pipe_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOOPAI_LLM_API_KEY", "do-not-print-me")
+    monkeypatch.setenv("LOOPAI_LLM_MODEL", "claude-opus-5-5")
+    loaded = load(data_dir=tmp_path)
+    settings = JobsSettings(storage=loaded.storage, llm=loaded.llm)
+
+    inherited = JobsSettings.inherited(settings.render())
+
+    assert inherited == settings
+    assert (inherited.llm.api_key, inherited.llm.model) == ("do-not-print-me", "claude-opus-5-5")
+    assert "do-not-print-me" not in repr(loaded) + repr(settings)
 
 
 def test_key_does_not_show_when_settings_are_printed(tmp_path, monkeypatch):

@@ -5,10 +5,11 @@ Runs in: the server, at start. Never: opens a connection of its own.
 
 from alembic import context
 
-from controlplane.storage import models
+from controlplane.storage import loop_models, models
 from controlplane.storage.columns import Base
 
-assert models.OutboxRow.metadata is Base.metadata  # noqa: S101 the tables must be declared
+for declared in (models.OutboxRow, loop_models.TicketRow):
+    assert declared.metadata is Base.metadata  # noqa: S101 the tables must be declared
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -4,20 +4,27 @@ Every command prints a table for people, or JSON with --json. Never: prints a ke
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import grpc
-import httpx2
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from loopai.cli import improvements, reviews, rollouts, tickets
+from loopai.cli.terminal import (
+    URL,
+    JsonOption,
+    KeyFileOption,
+    KeyOption,
+    TaskArgument,
+    UrlOption,
+    fail,
+    home_at,
+    show,
+)
 from loopai.client import EdgeClient
-from loopai.controlplane import ControlPlane, ControlPlaneError
 
 app = typer.Typer(
     name="loopai",
@@ -25,15 +32,10 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-UrlOption = Annotated[str, typer.Option("--url", envvar="LOOPAI_URL", help="The control plane.")]
-KeyFileOption = Annotated[
-    Path | None, typer.Option("--api-key-file", help="File with the API key; or LOOPAI_API_KEY.")
-]
-# Read from the environment only: a key on a command line shows in every process list.
-KeyOption = Annotated[str, typer.Option(envvar="LOOPAI_API_KEY", hidden=True)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TaskArgument = Annotated[str, typer.Argument(help="The task's name.")]
-URL = "http://127.0.0.1:8000"
+app.command("improvements")(improvements.list_improvements)
+app.command("review")(reviews.review)
+app.add_typer(tickets.app)
+app.add_typer(rollouts.app)
 
 
 @app.command()
@@ -49,7 +51,7 @@ def create(
     api_key: KeyOption = "",
 ) -> None:
     """Create a task, with its examples if given."""
-    with _home(url, api_key_file, api_key) as home:
+    with home_at(url, api_key_file, api_key) as home:
         home.create_task(task, description=description)
         if examples is not None:
             stored = home.add_examples(task, examples, label_field=label_field)
@@ -64,8 +66,8 @@ def tasks(
     as_json: JsonOption = False,
 ) -> None:
     """List the tasks."""
-    with _home(url, api_key_file, api_key) as home:
-        _show(home.tasks(), ("name", "description", "examples", "revision"), as_json=as_json)
+    with home_at(url, api_key_file, api_key) as home:
+        show(home.tasks(), ("name", "description", "examples", "revision"), as_json=as_json)
 
 
 @app.command()
@@ -80,7 +82,7 @@ def generate(
     """Generate a new version and wait for it."""
     columns = TextColumn("{task.description:<12}"), BarColumn(), TimeElapsedColumn()
     with (
-        _home(url, api_key_file, api_key) as home,
+        home_at(url, api_key_file, api_key) as home,
         Progress(*columns, console=Console(stderr=True), disable=as_json) as bar,
     ):
         shown = bar.add_task("queued", total=1.0)
@@ -96,7 +98,7 @@ def generate(
             f"held-out score at least {made['confidence_score']:.3f}"
         )
     if made["status"] != "done":
-        _fail(f"the generation failed: {made['reason']}")
+        fail(f"the generation failed: {made['reason']}")
 
 
 @app.command()
@@ -109,8 +111,8 @@ def versions(
 ) -> None:
     """List a task's versions."""
     columns = ("version", "status", "synthesis_strategy", "confidence_score", "digest")
-    with _home(url, api_key_file, api_key) as home:
-        _show(home.versions(task), columns, as_json=as_json)
+    with home_at(url, api_key_file, api_key) as home:
+        show(home.versions(task), columns, as_json=as_json)
 
 
 @app.command()
@@ -124,7 +126,7 @@ def download(
 ) -> None:
     """Save an artifact; run it alone with `python FILE < inputs.jsonl`."""
     path = to or Path(f"{task}-v{version}.zip")
-    with _home(url, api_key_file, api_key) as home:
+    with home_at(url, api_key_file, api_key) as home:
         path.write_bytes(home.download(task, version))
     typer.echo(str(path))
 
@@ -139,7 +141,7 @@ def upload(
     api_key: KeyOption = "",
 ) -> None:
     """Publish a program of your own, through the same gates as a generated one."""
-    with _home(url, api_key_file, api_key) as home:
+    with home_at(url, api_key_file, api_key) as home:
         version = home.upload(task, file)["version"]
         if activate:
             home.activate(task, version)
@@ -155,7 +157,7 @@ def activate(
     api_key: KeyOption = "",
 ) -> None:
     """Make every edge serve this version."""
-    with _home(url, api_key_file, api_key) as home:
+    with home_at(url, api_key_file, api_key) as home:
         home.activate(task, version)
     typer.echo(f"{task} v{version} is active")
 
@@ -169,8 +171,8 @@ def edges(
 ) -> None:
     """List the enrolled edges."""
     columns = ("name", "deployment_id", "connected", "last_seen", "executions_total")
-    with _home(url, api_key_file, api_key) as home:
-        _show(home.edges(), columns, as_json=as_json)
+    with home_at(url, api_key_file, api_key) as home:
+        show(home.edges(), columns, as_json=as_json)
 
 
 @app.command()
@@ -186,49 +188,17 @@ def execute(
     try:
         document = json.loads(value)
     except ValueError as error:
-        _fail(f"the input is not JSON: {error}")
+        fail(f"the input is not JSON: {error}")
     with EdgeClient(edge) as client:
         try:
             answer = client.execute(document, task=task)
         except grpc.RpcError as error:
             status: Any = error
-            _fail(f"{status.code().name}: {status.details()}")
+            fail(f"{status.code().name}: {status.details()}")
     if as_json:
         facts = {name: getattr(answer, name) for name in answer.__slots__ if name != "output_json"}
         typer.echo(json.dumps(facts))
     elif answer.is_success:
         typer.echo(answer.output_json.decode())
     if not answer.is_success:
-        _fail(f"{answer.outcome}: {answer.error}")
-
-
-@contextmanager
-def _home(url: str, api_key_file: Path | None, api_key: str) -> Iterator[ControlPlane]:
-    """Yield the control plane; what it refuses becomes one line and exit code 1."""
-    try:
-        key = api_key_file.read_text().strip() if api_key_file else api_key
-        if not key:
-            _fail("no API key: set LOOPAI_API_KEY or give --api-key-file")
-        with ControlPlane(url, key) as home:
-            yield home
-    except ControlPlaneError as error:
-        _fail(str(error))
-    except httpx2.ConnectError:
-        _fail(f"no control plane answers at {url}; is `controlplane serve` running?")
-    except (httpx2.HTTPError, OSError) as error:
-        _fail(str(error) or type(error).__name__)
-
-
-def _fail(message: str) -> Any:
-    typer.echo(f"loopai: {message}", err=True)
-    raise typer.Exit(1)
-
-
-def _show(rows: Any, columns: tuple[str, ...], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    table = Table(*columns, box=None)
-    for item in rows:
-        table.add_row(*(str(item.get(column, "")) for column in columns))
-    Console().print(table)
+        fail(f"{answer.outcome}: {answer.error}")

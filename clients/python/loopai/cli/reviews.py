@@ -1,0 +1,29 @@
+"""`loopai review EXECUTION LABEL`: say what was right; it wins over every oracle."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from loopai.cli.terminal import URL, KeyFileOption, KeyOption, UrlOption, home_at
+
+
+def review(
+    execution: Annotated[str, typer.Argument(help="The execution's id.")],
+    label: Annotated[str, typer.Argument(help="The right output: JSON, or a plain word.")],
+    url: UrlOption = URL,
+    api_key_file: KeyFileOption = None,
+    api_key: KeyOption = "",
+) -> None:
+    """Label an execution that an edge sent home."""
+    with home_at(url, api_key_file, api_key) as home:
+        stored = home.review(execution, _value(label))
+    typer.echo(f"{stored['task']}: {execution} should be {json.dumps(stored['label'])}")
+
+
+def _value(text: str) -> Any:
+    """Take JSON where it is some: a label is most often a bare word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

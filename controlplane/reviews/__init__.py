@@ -1,0 +1,1 @@
+"""What is known to be right: oracles' and people's labels of executions."""

@@ -1,0 +1,1 @@
+"""How new versions come to all traffic."""
