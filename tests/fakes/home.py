@@ -28,6 +28,7 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         self.chunk_bytes = 1000
         self.is_acknowledging = True
         self.telemetry_arrived = asyncio.Event()
+        self.is_alone = asyncio.Event()  # no session is open that could take what is pushed
         self._down: asyncio.Queue[wire.ConnectResponse] = asyncio.Queue()
         self._server = grpc.aio.server()
         link_pb2_grpc.add_ControlPlaneServiceServicer_to_server(self, self._server)
@@ -50,11 +51,15 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         self.hellos.append(first.hello)
         welcome = wire.Welcome(heartbeat_interval_s=30)
         await context.write(wire.ConnectResponse(welcome=welcome))
-        async with asyncio.TaskGroup() as tasks:
-            sender = tasks.create_task(self._send(context))
-            async for message in request_iterator:
-                self._take(message)
-            sender.cancel()
+        self.is_alone.clear()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sender = tasks.create_task(self._send(context))
+                async for message in request_iterator:
+                    self._take(message)
+                sender.cancel()
+        finally:
+            self.is_alone.set()
 
     def push(self, state: wire.DesiredState, *, key: SigningKey | None = None) -> None:
         """Sign a state and send it down."""

@@ -83,6 +83,8 @@ def connected(home, layout, parts):
             running = tasks.create_task(link.run())
             yield
             running.cancel()
+        async with asyncio.timeout(10):
+            await home.is_alone.wait()
 
     return connected
 
