@@ -29,6 +29,7 @@ class FailureView(BaseModel):
     e_value: float
     threshold: float
     allowed_rate: float
+    labels_since: int
     rate_since: float
     is_alarm: bool
     words: str

