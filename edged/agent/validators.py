@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from edged.agent.checkpoints import Budget, Checkpoint
-from edged.agent.oracles.http import HttpOracle
 from edged.agent.oracles.outcome import OutcomeValidator
 from edged.agent.oracles.program import ProgramOracle
 from edged.agent.privacy.audit import AuditLog
@@ -123,6 +122,8 @@ class Validators:
         self, task: str, validation: HttpValidation | ProgramValidation, comparer: Comparer
     ) -> Examiner:
         if isinstance(validation, HttpValidation):
+            from edged.agent.oracles.http import HttpOracle  # an HTTP client, for those who ask one
+
             http = HttpOracle(validation, self._privacy, self._audit)
             budget_per_day = validation.budget_per_day
             return Examiner(oracle=http, comparer=comparer, budget_per_day=budget_per_day)
