@@ -119,6 +119,8 @@ def _rows(options: argparse.Namespace) -> tuple[Path, list[Row]]:
     if options.requests is not None:
         return options.examples, read_rows(options.requests, options.label_field)
     rows = read_rows(options.examples, options.label_field)
+    if options.walk == "improve":  # a tenth of the texts would be too few to learn anew from
+        return options.examples, rows
     kept = [row for number, row in enumerate(rows) if number % HOLD_OUT]
     path = Path(tempfile.mkstemp(suffix=".jsonl", prefix="loopai-examples-")[1])
     path.write_text(
