@@ -13,7 +13,7 @@ from typing import Final
 
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sample, Sampler, steepness_for
-from edged.deployment import Sampling
+from edged.deployment.checking import Sampling
 from edged.files import write_whole
 
 SALT_BYTES: Final = 32

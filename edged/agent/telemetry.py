@@ -19,7 +19,7 @@ from edged.agent.privacy.modes import Mode
 from edged.agent.releasing import Releaser
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout, LogKind
-from edged.deployment import Telemetry as TelemetrySettings
+from edged.deployment.telling import Telemetry as TelemetrySettings
 
 log = structlog.get_logger()
 FOLLOW_INTERVAL_S = 0.2

@@ -18,9 +18,9 @@ from edged.agent.validations import ValidationCounts, ValidationLog
 from edged.agent.validator import Examiner, TaskValidator, ValidatorSettings
 from edged.contract.compare import Comparer, Exact
 from edged.datasets.layout import Layout
-from edged.deployment import (
+from edged.deployment import Deployment
+from edged.deployment.checking import (
     Comparison,
-    Deployment,
     HttpValidation,
     OutcomeValidation,
     ProgramValidation,

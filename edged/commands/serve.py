@@ -11,7 +11,9 @@ import typer
 
 from edged import logs
 from edged.config import load
-from edged.deployment import Cloud, Deployment, is_loopback
+from edged.deployment import Deployment
+from edged.deployment.addresses import is_loopback
+from edged.deployment.doors import Cloud
 from edged.errors import ConfigInvalid
 
 log = structlog.get_logger()

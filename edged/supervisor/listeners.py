@@ -7,7 +7,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from edged.deployment import Listen, is_loopback
+from edged.deployment.addresses import is_loopback
+from edged.deployment.doors import Listen
 from edged.errors import ConfigInvalid
 
 BACKLOG = 1024

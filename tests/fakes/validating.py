@@ -15,7 +15,8 @@ from edged.agent.sampling import sampling_salt
 from edged.agent.validator import ValidatorSettings
 from edged.agent.validators import Validators
 from edged.datasets.layout import Layout
-from edged.deployment import Deployment, Sampling
+from edged.deployment import Deployment
+from edged.deployment.checking import Sampling
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 

@@ -22,7 +22,7 @@ from edged.agent.privacy.audit import AuditLog, Sent
 from edged.agent.privacy.egress import is_on_this_machine
 from edged.agent.privacy.errors import Withheld
 from edged.agent.privacy.filter import PrivacyFilter
-from edged.deployment import HttpValidation
+from edged.deployment.checking import HttpValidation
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024  # as much as a program's own output may be
 # These say that the question is wrong; any other status may be the oracle's or the network's.

@@ -11,7 +11,7 @@ import orjson
 
 from edged.agent.oracles.protocol import Answer, OracleAway, OracleFailed, Question, QuestionRefused
 from edged.artifacts.archive import digest_of, read
-from edged.deployment import ProgramValidation
+from edged.deployment.checking import ProgramValidation
 from edged.errors import ArtifactInvalid, ConfigInvalid
 from edged.pool.pool import Outcome, Pool, PoolError, ProgramSource
 from edged.sandbox.refusals import ProgramRefused

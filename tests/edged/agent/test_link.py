@@ -24,7 +24,7 @@ from edged.artifacts.signing import SigningKey
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.decisions.routing import Routes
-from edged.deployment import Telemetry
+from edged.deployment.telling import Telemetry
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
 from tests.fakes.gateway import FakeGateway

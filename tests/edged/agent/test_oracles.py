@@ -15,7 +15,7 @@ from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
 from edged.artifacts.archive import pack
 from edged.datasets.layout import Layout
-from edged.deployment import HttpValidation, ProgramValidation
+from edged.deployment.checking import HttpValidation, ProgramValidation
 from edged.errors import ConfigInvalid, LogUnwritable
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings

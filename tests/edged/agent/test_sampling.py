@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edged.agent.sampling import PERIOD_EXECUTIONS, Doubt, TaskSampler, sampling_salt
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sample
-from edged.deployment import Sampling
+from edged.deployment.checking import Sampling
 
 SALT = bytes(32)
 HUNTING = Sampling(strategy="uncertainty", rate=0.05, uncertainty_rate=0.1)

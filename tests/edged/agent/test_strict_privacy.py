@@ -26,7 +26,7 @@ from edged.agent.telemetry import Batcher
 from edged.artifacts.archive import pack
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
-from edged.deployment import Telemetry
+from edged.deployment.telling import Telemetry
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
 from tests.fakes.gateway import FakeGateway

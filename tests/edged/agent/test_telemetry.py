@@ -8,7 +8,7 @@ from edged.agent.telemetry import Batcher
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
-from edged.deployment import Telemetry
+from edged.deployment.telling import Telemetry
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from edged.agent.validations import ValidationLog, validation_id
 from edged.agent.validator import ValidatorSettings
 from edged.contract.compare import Exact
 from edged.datasets.layout import Layout
-from edged.deployment import Sampling
+from edged.deployment.checking import Sampling
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 

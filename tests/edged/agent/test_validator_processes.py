@@ -14,7 +14,7 @@ from loopai.client import EdgeClient
 from edged.agent.sampling import Doubt, TaskSampler, sampling_salt
 from edged.artifacts.archive import pack
 from edged.datasets.layout import Layout
-from edged.deployment import Sampling
+from edged.deployment.checking import Sampling
 from scripts.support.stack import EdgeProcess, until
 from tests.fakes.http_oracle import HttpOracleServer
 

@@ -1,6 +1,6 @@
 """Measure one unary gRPC method under a closed loop: h2load where present, else a client of ours.
 
-Runs in: bench; as `python -m scripts.support.load` it is our own generator, in its own process.
+Runs in: scripts/bench, and as a process of its own, which is our own generator.
 Only answers with grpc-status 0 count. Never: aims at anything but loopback.
 """
 
@@ -40,7 +40,7 @@ def measure(address: str, method: str, message: bytes, in_flight: int, seconds: 
     if generator_name() == "h2load":
         return _measure_h2load(address, method, message, in_flight, seconds)
     words = [address, method, message.hex(), str(in_flight), str(seconds)]
-    command = [sys.executable, "-m", "scripts.support.load", *words]
+    command = [sys.executable, "-m", "scripts.support.bench.load", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return Sample(**json.loads(done.stdout))
 

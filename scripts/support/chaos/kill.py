@@ -1,6 +1,6 @@
 """Kill the edge's processes under load and count what survived.
 
-Runs in: a person's shell, as scripts/chaos. Talks to: processes it started, on loopback. Never:
+Runs in: scripts/chaos kill. Talks to: processes it started, on loopback. Never:
 kills anything else, or runs longer than asked.
 """
 
@@ -8,10 +8,7 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import signal
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -25,8 +22,8 @@ import grpc
 from loopai.aio import EdgeClient
 from loopai.controlplane import ControlPlane
 
-from scripts.support.bench import INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
-from scripts.support.stack import ControlPlaneProcess, EdgeProcess, StackError, until
+from scripts.support.bench.execute import INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
+from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
 
 CALLERS = 8
 KILL_EVERY_S = 2.0
@@ -88,28 +85,17 @@ class Load:
             self.calls_s.append((begun_s, time.monotonic()))
 
 
-def main() -> int:
-    """Run the named scenario and print one JSON object last. Exit code 0 when nothing was lost."""
-    parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
-    parser.add_argument("what", choices=["kill"])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--json", action="store_true", help="print the JSON only")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="loopai-chaos-"))
-    out = sys.stderr if options.json else sys.stdout
-    try:
-        report = kill(folder, options.seconds, lambda text: print(text, file=out, flush=True))
-    except StackError as error:
-        print(f"chaos: {error}", file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(report))
+
+
+def is_good(report: dict[str, Any]) -> bool:
+    """Say whether nothing was lost."""
     is_whole = report["counted_home"] == report["lines"] and not report["failures"]
-    return 0 if is_whole and not report["missing"] and not report["duplicated"] else 1
+    return is_whole and not report["missing"] and not report["duplicated"]
 
 
-def kill(folder: Path, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Kill agent, worker and gateway in turn under load; then compare answers, log and home."""
     with ExitStack() as stack:
         server = stack.enter_context(ControlPlaneProcess(folder))
@@ -120,7 +106,7 @@ def kill(folder: Path, seconds: float, say: Callable[[str], None]) -> dict[str, 
         load = Load(edge.grpc)
         load.start()
         stack.callback(load.stop)
-        restarts_ms = _kill_in_turn(edge, load, seconds, say)
+        restarts_ms = _kill_in_turn(edge, load, options.seconds, say)
         load.stop()
         lines = Counter(line["execution_id"] for line in edge.logged(TASK))
         total = sum(lines.values())
@@ -215,7 +201,3 @@ def _children(pid: int) -> list[int]:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except FileNotFoundError:
         return []
-
-
-if __name__ == "__main__":
-    sys.exit(main())

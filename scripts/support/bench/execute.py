@@ -1,26 +1,23 @@
 """Measure the full Execute path beside an empty grpc.aio handler, rounds interleaved.
 
-Runs in: a person's shell, as scripts/bench. Never: asserts; it prints figures as JSON.
+Runs in: scripts/bench execute. Never: asserts; it returns figures.
 """
 
 import argparse
-import json
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from loopai.answers import write_request
 
-from scripts.support import peer
 from scripts.support.artifacts import write_artifact
-from scripts.support.load import Sample, generator_name, measure
+from scripts.support.bench import peer
+from scripts.support.bench.load import Sample, generator_name, measure
 from scripts.support.stack import EdgeProcess, until
 
 EXECUTE = "/loopai.edge.v1.EdgeService/Execute"
@@ -47,32 +44,14 @@ INPUT_SCHEMA = {
 OUTPUT_SCHEMA = {"enum": ["spam", "ham"]}
 
 
-def main() -> int:
-    """Run the named benchmark and print one JSON object last."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", choices=["execute"])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=5, help="of each case, over all rounds")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", action="store_true", help="print the JSON only")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="loopai-bench-"))
-    try:
-        report = execute(folder, options.seconds, options.rounds, sys.stderr)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    if not options.json:
-        for case in report["cases"]:
-            print(
-                f"{case['in_flight']:>4} in flight: {case['rps']:>9.0f}/s, "
-                f"p50 {case['p50_ms']:.2f} ms, p99 {case['p99_ms']:.2f} ms; "
-                f"empty handler {case['peer_rps']:.0f}/s; ratio {case['ratio']:.2f}"
-            )
-    print(json.dumps(report))
-    return 0
 
 
-def execute(folder: Path, seconds: float, rounds: int, progress: Any) -> dict[str, Any]:
+def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Return the cases, and whether the log agrees with what the generator counted."""
+    seconds, rounds = options.seconds, options.rounds
     artifacts = folder / "artifacts"
     write_artifact(artifacts, "spam", PROGRAM, INPUT_SCHEMA, OUTPUT_SCHEMA)
     message = write_request({"text": TEXT}, "spam", "", 0).SerializeToString()
@@ -85,7 +64,7 @@ def execute(folder: Path, seconds: float, rounds: int, progress: Any) -> dict[st
         for in_flight in IN_FLIGHT:
             ours, theirs = [], []
             for number in range(rounds):
-                print(f"{in_flight} in flight, round {number + 1}", file=progress, flush=True)
+                say(f"{in_flight} in flight, round {number + 1}")
                 ours.append(measure(edge.grpc, EXECUTE, message, in_flight, seconds / rounds))
                 theirs.append(measure(address, peer.METHOD, message, in_flight, seconds / rounds))
             cases.append({"in_flight": in_flight, **_case(ours, theirs)})
@@ -103,6 +82,16 @@ def execute(folder: Path, seconds: float, rounds: int, progress: Any) -> dict[st
         "peer": "empty grpc.aio handler",
         "python": platform.python_version(),
     }
+
+
+def describe(report: dict[str, Any]) -> str:
+    """Return the cases in words."""
+    return "\n".join(
+        f"{case['in_flight']:>4} in flight: {case['rps']:>9.0f}/s, "
+        f"p50 {case['p50_ms']:.2f} ms, p99 {case['p99_ms']:.2f} ms; "
+        f"empty handler {case['peer_rps']:.0f}/s; ratio {case['ratio']:.2f}"
+        for case in report["cases"]
+    )
 
 
 def _case(ours: list[Sample], theirs: list[Sample]) -> dict[str, float]:
@@ -125,7 +114,7 @@ def _is_serving(edge: EdgeProcess) -> bool:
 
 @contextmanager
 def _peer() -> Iterator[str]:
-    command = [sys.executable, "-m", "scripts.support.peer"]
+    command = [sys.executable, "-m", "scripts.support.bench.peer"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None  # noqa: S101 both are pipes
     assert process.stdin is not None  # noqa: S101
@@ -134,7 +123,3 @@ def _peer() -> Iterator[str]:
     finally:
         process.stdin.close()
         process.wait(10)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

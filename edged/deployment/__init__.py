@@ -1,0 +1,108 @@
+"""What deployment.yaml may say: its sections, their keys, defaults and bounds, one file a group.
+
+Pure. Used by: `edged.config`, which assembles it, and every composition root, which reads it.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from edged.artifacts.manifest import TaskName
+from edged.deployment.checking import HttpValidation, Sampling, TaskValidation
+from edged.deployment.doors import Cloud, Listen, Runtime
+from edged.deployment.keeping import Retention, Storage
+from edged.deployment.running import Artifacts, Execution
+from edged.deployment.section import Section
+from edged.deployment.telling import Privacy, Telemetry
+from edged.pool.settings import PoolSettings
+
+# Accepted for what comes, and said at start.
+WITHOUT_EFFECT = (
+    "cloud.realtime_enabled",
+    "privacy.sample_only",
+    "retention",
+    "storage.max_size_gb",
+    "storage.retention_days",
+)
+STRATEGIES = ("random", "uncertainty")  # the others sample as random does, for now
+
+
+class Deployment(Section):
+    """deployment.yaml, whole; made by `load`, and by children from what they inherit."""
+
+    runtime: Runtime = Runtime()
+    cloud: Cloud = Cloud()
+    listen: Listen = Listen()
+    execution: Execution = Execution()
+    sampling: Sampling = Sampling()
+    telemetry: Telemetry = Telemetry()
+    storage: Storage = Storage()
+    retention: Retention = Retention()
+    privacy: Privacy = Privacy()
+    artifacts: Artifacts = Artifacts()
+    tasks: tuple[TaskName, ...] = ()
+    """Serve only these; empty: all that the control plane sends."""
+    validation: Mapping[TaskName, TaskValidation] = Field(default_factory=dict)
+    """Who knows what is right, by task. The customer's own: home never sets it."""
+
+    @model_validator(mode="after")
+    def _check_egress(self) -> Self:
+        for task, validation in self.validation.items():
+            if isinstance(validation, HttpValidation) and not validation.is_local:
+                self._check_may_leave(task)
+                _check_is_private(task, validation)
+        return self
+
+    def _check_may_leave(self, task: str) -> None:
+        mode = self.telemetry.privacy_mode
+        if mode == "strict" or (mode == "balanced" and self.privacy.hash_inputs):
+            asked = "privacy_mode strict" if mode == "strict" else "hash_inputs"
+            reason = f"leaves this machine with inputs, which {asked} forbids"
+            raise ValueError(f"validation.{task}.url: {reason}")
+
+    @property
+    def pool(self) -> PoolSettings:
+        execution = self.execution
+        return PoolSettings(
+            workers_per_version=execution.worker_count,
+            max_workers=execution.max_workers,
+            queue_calls=execution.queue_calls,
+            time_limit_ms=execution.timeout_ms,
+            memory_limit_mb=execution.memory_mb,
+        )
+
+    @property
+    def without_effect(self) -> list[str]:
+        """Return the keys and sections that were set and that nothing obeys yet."""
+        unheeded = [name for name in WITHOUT_EFFECT if self._is_set(name)]
+        if self.sampling.strategy not in STRATEGIES:
+            unheeded.append(f"sampling.strategy={self.sampling.strategy}")
+        return unheeded
+
+    def _is_set(self, name: str) -> bool:
+        section, _, key = name.partition(".")
+        is_section_set = section in self.model_fields_set
+        return is_section_set and (not key or key in getattr(self, section).model_fields_set)
+
+    def render(self, *, with_key: bool) -> bytes:
+        """Return JSON for a child process; only the agent's holds the API key."""
+        key = self.cloud.api_key
+        values = self.model_dump(mode="json", exclude_unset=True)
+        values.setdefault("cloud", {}).pop("api_key", None)
+        if with_key and key is not None:
+            values["cloud"]["api_key"] = key.get_secret_value()
+        return json.dumps(values).encode()
+
+    @classmethod
+    def inherited(cls, text: bytes) -> "Deployment":
+        """Read what the supervisor rendered."""
+        return cls.model_validate_json(text)
+
+
+def _check_is_private(task: str, validation: HttpValidation) -> None:
+    """Raise ValueError when inputs would travel in clear without anyone having said so."""
+    if not validation.url.startswith("https:") and not validation.insecure:
+        reason = "sends inputs in clear; use https, or set insecure: true"
+        raise ValueError(f"validation.{task}.url: {reason}")

@@ -1,0 +1,74 @@
+"""Sections runtime, cloud and listen: what this process is, and whom it talks to. Pure."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from edged.artifacts.manifest import TaskName
+from edged.deployment.section import Section
+
+
+class Runtime(Section):
+    """What this process is."""
+
+    mode: Literal["edge", "central", "hybrid"] = "edge"
+    name: str = ""
+    """For people, in the fleet's list; empty: the host's name."""
+    default_task: TaskName | None = None
+    """Runs requests that name no task; with a single task that one is the default."""
+    rpc_server: Literal["grpcio"] = "grpcio"
+    drain_timeout_s: float = Field(default=10.0, gt=0)
+    """Running calls get this long after SIGTERM."""
+
+
+class Cloud(Section):
+    """The control plane; without `api_url` the edge works alone."""
+
+    api_url: str = ""
+    """REST address; the link is taken to be port 50052 of the same host."""
+    link_url: str = ""
+    """The link's own address where it differs, such as http://127.0.0.1:50052."""
+    api_key: SecretStr | None = None
+    """Only as a reference to the environment: ${LOOPAI_API_KEY}."""
+    realtime_enabled: bool = True
+    """Keep the link open and apply new versions as they come."""
+
+    insecure: bool = False
+    """Send the API key in clear to a control plane that is not on this machine."""
+
+    @field_validator("api_url", "link_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^/\s:]+(:\d{1,5})?/?", url):
+            raise ValueError("must look like http://host:port")
+        return url.rstrip("/")
+
+    @property
+    def is_secure(self) -> bool:
+        return (self.link_url or self.api_url).startswith("https:")
+
+    @property
+    def link_address(self) -> str:
+        """Return host:port of the link, or nothing where there is no control plane."""
+        if self.link_url:
+            return self.link_url.split("://")[1]
+        host = self.api_url.split("://")[-1].rpartition(":")[0] or self.api_url.split("://")[-1]
+        return f"{host}:50052" if host else ""
+
+
+class Listen(Section):
+    """Where apps call; host:port, port 0 takes a free one."""
+
+    grpc: str = "127.0.0.1:50051"
+    http: str = "127.0.0.1:8080"
+    insecure: bool = False
+    """Allow an address other than loopback although there is no TLS or authentication yet."""
+
+    @field_validator("grpc", "http")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65_535:
+            raise ValueError("must be host:port, such as 127.0.0.1:50051")
+        return address

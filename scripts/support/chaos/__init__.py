@@ -1,0 +1,1 @@
+"""Faults under load and what survived them, one file a scenario."""
