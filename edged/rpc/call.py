@@ -1,0 +1,181 @@
+"""An inbound call with a handler task: messages queue for it, and what it writes waits for room.
+
+Runs in: the process of the server, on its loop. Talks to: its connection. Never: interprets a
+message.
+
+Flow control is the bound on both sides. What the handler has not read is not acknowledged, so a
+slow handler stops its client after one window; the bytes of a message that is still incomplete are,
+so a message may be larger than the window. A writer waits until its client has read.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from edged.rpc.codes import Code, Metadata
+from edged.rpc.framing import Assembler, MessageMalformed, MessageTooLarge, frame
+from edged.rpc.metadata import write_metadata
+from edged.rpc.stream import Stream
+
+if TYPE_CHECKING:
+    from edged.rpc.connection import Connection
+
+
+_NOTHING = Assembler(0, b"identity")  # of a call that takes no more
+
+
+class CallEnded(Exception):
+    """The call has its status already; nothing more can be read or written."""
+
+
+class Call(Stream):
+    """Invariant: the bytes of `_messages` and of the assembler are held with the connection."""
+
+    __slots__ = (
+        "_arrived",
+        "_assembler",
+        "_messages",
+        "_timer",
+        "is_cancelled",
+        "on_closed",
+        "response_encoding",
+        "task",
+    )
+
+    def __init__(
+        self,
+        connection: "Connection",
+        stream_id: int,
+        headers: Mapping[bytes, bytes],
+        deadline_s: float | None,
+    ) -> None:
+        super().__init__(connection, stream_id, headers, deadline_s)
+        limit = connection.limits.max_receive_message_bytes
+        self.task: asyncio.Task[None] | None = None
+        self.is_cancelled = False  # by the client, a deadline or a lost connection
+        self.on_closed: list[Callable[[], None]] = []
+        self.response_encoding = b"identity"
+        self._assembler = Assembler(limit, self.encoding)
+        self._messages: deque[tuple[bytes, int]] = deque()  # and what to acknowledge for each
+        self._arrived: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if deadline_s is not None:
+            self._timer = connection.loop.call_at(deadline_s, self._expire)
+
+    # Reading
+
+    async def read(self) -> bytes | None:
+        """Return the next message; None after the last. Raises CallEnded."""
+        while not self._messages:
+            if self.is_finished:
+                raise CallEnded
+            if self.is_request_ended:
+                self._check_whole()
+                return None
+            self._arrived = self.connection.loop.create_future()
+            await self._arrived
+        message, wire_bytes = self._messages.popleft()
+        self.connection.release(len(message))
+        self.connection.acknowledge(self.id, wire_bytes)
+        return message
+
+    def take(self, data: bytes, *, is_end: bool) -> None:
+        self.is_request_ended = is_end
+        if self.is_finished:
+            self.connection.acknowledge_later(len(data))
+            return
+        assembler = self._assembler
+        before = assembler.held_bytes
+        try:
+            messages = assembler.feed(data)
+        except (MessageTooLarge, MessageMalformed) as error:
+            self.connection.acknowledge_later(len(data))
+            self.connection.release(before)
+            self._assembler = _NOTHING
+            self.reject(error)
+            self.cancel()
+            return
+        held = assembler.held_bytes - before + sum(len(message) for message, _ in messages)
+        self._keep(messages, before, len(data), held)
+        self._wake()
+
+    def _keep(
+        self, messages: list[tuple[bytes, int]], before: int, data_bytes: int, held: int
+    ) -> None:
+        self._messages.extend(messages)
+        if not self.connection.hold(held):
+            self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unread messages")
+            self.cancel()
+            return
+        if not messages:
+            self.connection.acknowledge(self.id, data_bytes)
+            return
+        # What was acknowledged while the first message was incomplete is not owed again.
+        first, wire_bytes = messages[0]
+        self._messages[-len(messages)] = (first, wire_bytes - before)
+        self.connection.acknowledge(self.id, self._assembler.held_bytes)
+
+    def _check_whole(self) -> None:
+        if self._assembler.held_bytes:
+            self.fail(Code.INTERNAL, "the request ends within a message")
+            raise CallEnded
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    # Writing
+
+    def begin(self, metadata: Metadata = ()) -> None:
+        """Send the response's headers, once. Raises CallEnded, ValueError."""
+        if self.is_finished:
+            raise CallEnded
+        if not self.has_headers:
+            self.connection.begin(self, write_metadata(metadata))
+
+    async def write(self, message: bytes, *, is_compressed: bool = True) -> None:
+        """Send a message and wait until there is room for the next. Raises CallEnded."""
+        if self.is_finished:
+            raise CallEnded
+        limit = self.connection.limits.max_send_message_bytes
+        if len(message) > limit:
+            error = MessageTooLarge(len(message), limit)
+            self.fail(Code.RESOURCE_EXHAUSTED, f"response {error}")
+            raise CallEnded
+        encoding = self.response_encoding if is_compressed else b"identity"
+        self.connection.send_data(self.id, frame(message, encoding=encoding))
+        await self.connection.wait_for_room(self.id)
+
+    def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
+        if not self.is_finished:
+            self.is_finished = True
+            self._wake()
+            self.connection.end(self, code, details, trailing_metadata)
+
+    # Ending
+
+    def cancel(self) -> None:
+        """Stop the handler."""
+        self.is_cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def closed(self) -> None:
+        held = self._assembler.held_bytes + sum(len(message) for message, _ in self._messages)
+        self.connection.release(held)
+        self.connection.acknowledge_later(sum(size for _, size in self._messages))
+        self._messages.clear()
+        self._assembler = _NOTHING
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self.is_finished:
+            self.is_finished = True
+            self._wake()
+            self.cancel()
+        for callback in self.on_closed:
+            callback()
+
+    def _expire(self) -> None:
+        self.fail(Code.DEADLINE_EXCEEDED, "the deadline passed")
+        self.cancel()

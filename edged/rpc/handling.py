@@ -1,0 +1,73 @@
+"""Run one call's handler, of any of the four kinds, and end the call with what came of it.
+
+Runs in: the process of the server, one task a call. Never: lets a handler's error text out.
+"""
+
+import asyncio
+import inspect
+from typing import Any
+
+import structlog
+
+from edged.rpc.call import Call, CallEnded
+from edged.rpc.codes import Code, Metadata, RpcError
+from edged.rpc.context import Context
+from edged.rpc.methods import CallDetails, MethodHandler, Methods
+
+log = structlog.get_logger(__name__)
+
+
+async def handle(call: Call, path: str, metadata: Metadata, methods: Methods) -> None:
+    """Serve a call to its end."""
+    context = Context(call, metadata)
+    try:
+        handler = await methods.find(CallDetails(path, metadata))
+        context.serve(handler)
+        await _answer(handler, context)
+        context.end()
+    except RpcError as error:
+        _fail(call, error.code, error.details, error.trailing_metadata)
+    except CallEnded:
+        return
+    except asyncio.CancelledError:
+        _fail(call, Code.CANCELLED, "the server cancelled the call", ())
+        raise
+    except Exception as error:
+        log.exception("rpc_handler_failed", method=path)
+        _fail(call, Code.UNKNOWN, f"Unexpected {type(error).__name__}", ())
+
+
+async def _answer(handler: MethodHandler, context: Context) -> None:
+    run = (
+        handler.stream_stream or handler.stream_unary or handler.unary_stream or handler.unary_unary
+    )
+    if run is None:
+        raise RpcError(Code.UNIMPLEMENTED, "the method has no handler")
+    request = context.requests() if handler.request_streaming else await context.only_request()
+    result = run(request, context)
+    if handler.response_streaming:
+        await _write_all(result, context)
+        return
+    response = await result if inspect.isawaitable(result) else result
+    if context.code() == Code.OK:
+        await context.write(response)
+
+
+async def _write_all(responses: Any, context: Context) -> None:
+    """Send what a generator yields; a coroutine has sent its responses by itself."""
+    if inspect.isasyncgen(responses) or hasattr(responses, "__aiter__"):
+        async for response in responses:
+            await context.write(response)
+    elif inspect.isawaitable(responses):
+        await responses
+    else:
+        for response in responses:
+            await context.write(response)
+
+
+def _fail(call: Call, code: int, details: str, trailing: Metadata) -> None:
+    try:
+        call.fail(code, details, trailing)
+    except ValueError as error:  # metadata that cannot travel
+        log.warning("rpc_metadata_refused", reason=str(error))
+        call.fail(Code.INTERNAL, "the server's metadata cannot be sent")

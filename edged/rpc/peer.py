@@ -1,0 +1,62 @@
+"""Who is at the other end of a connection: address and, with TLS, certificate. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """address: as gRPC writes it. is_local: this machine, so nobody could listen in.
+
+    identities: the subject alternative names of the client's certificate, else its common name.
+    """
+
+    address: str
+    is_local: bool = False
+    identity_key: str | None = None
+    identities: tuple[bytes, ...] = ()
+    properties: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+
+    def auth_context(self) -> Mapping[str, Iterable[bytes]]:
+        return self.properties
+
+
+def peer_of(name: Any, ssl_object: Any) -> Peer:
+    """name: a socket's peer name. ssl_object: None without TLS."""
+    address, is_local = _address(name)
+    if ssl_object is None:
+        return Peer(address=address, is_local=is_local)
+    certificate = ssl_object.getpeercert() or {}
+    properties: dict[str, tuple[bytes, ...]] = {
+        "transport_security_type": (b"ssl",),
+        "ssl_version": (str(ssl_object.version()).encode(),),
+    }
+    common = _common_name(certificate)
+    if common:
+        properties["x509_common_name"] = (common,)
+    names = tuple(value.encode() for _, value in certificate.get("subjectAltName", ()))
+    if names:
+        properties["x509_subject_alternative_name"] = names
+    key = "x509_subject_alternative_name" if names else "x509_common_name" if common else None
+    return Peer(
+        address=address,
+        is_local=is_local,
+        identity_key=key,
+        identities=properties[key] if key else (),
+        properties=properties,
+    )
+
+
+def _address(name: Any) -> tuple[str, bool]:
+    if not isinstance(name, tuple):
+        return "unix:", True
+    host, port = name[:2]
+    if ":" in host:
+        return f"ipv6:[{host}]:{port}", host == "::1" or host.startswith("::ffff:127.")
+    return f"ipv4:{host}:{port}", host.startswith("127.")
+
+
+def _common_name(certificate: Mapping[str, Any]) -> bytes:
+    pairs = (pair for group in certificate.get("subject", ()) for pair in group)
+    return next((value.encode() for key, value in pairs if key == "commonName"), b"")

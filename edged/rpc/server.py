@@ -1,0 +1,275 @@
+"""The gRPC server: what `grpc.aio.server` offers, on libnghttp2.
+
+    rpc = server(options=(("grpc.max_concurrent_streams", 100),))
+    add_EdgeServiceServicer_to_server(servicer, rpc)
+    rpc.add_raw_method("/package.Service/Method", handler)
+    rpc.add_insecure_port("127.0.0.1:50051")
+    await rpc.start()
+    await rpc.stop(grace=10)
+
+Runs in: any process with an event loop, uvloop for speed. Never: forks, or starts a thread.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from edged.rpc import options as channel_options
+from edged.rpc.call import Call
+from edged.rpc.codes import RpcError
+from edged.rpc.connection import Connection
+from edged.rpc.context import agreed_encoding, invocation_metadata
+from edged.rpc.handling import handle
+from edged.rpc.limits import Counters, Limits
+from edged.rpc.listener import Listener, bind
+from edged.rpc.metadata import Header
+from edged.rpc.methods import GenericHandler, Interceptor, MethodHandler, Methods
+from edged.rpc.peer import Peer
+from edged.rpc.stream import RawHandler
+from edged.rpc.tls import Tls, TlsFiles
+
+log = structlog.get_logger(__name__)
+
+_TICK_S: Final = 1.0
+_LAST_WORDS_S: Final = 0.2  # for what is written when the grace is over
+
+Admission = Callable[[bytes, Mapping[bytes, bytes], Peer], None]
+
+
+def server(
+    *,
+    interceptors: Sequence[Interceptor] = (),
+    options: Sequence[tuple[str, Any]] = (),
+    maximum_concurrent_rpcs: int | None = None,
+    compression: int | None = None,
+    limits: Limits | None = None,
+    admit: Admission | None = None,
+) -> "Server":
+    """Return a server that is not started.
+
+    options: gRPC's, as far as `options.py` knows them. compression: a `grpc.Compression`. limits:
+    what the options have no name for. admit: is given path, headers and peer of every call, raw
+    ones too, and raises RpcError to refuse it.
+    Raises OptionUnknown, ValueError.
+    """
+    read, shares_port = channel_options.read(options, limits or Limits())
+    if maximum_concurrent_rpcs is not None:
+        read = replace(read, max_concurrent_rpcs=maximum_concurrent_rpcs)
+    return Server(
+        read,
+        Methods(interceptors=tuple(interceptors)),
+        compression=int(compression or 0),
+        shares_port=shares_port,
+        admit=admit,
+    )
+
+
+class Server:
+    """Made by `server`. Everything is registered before `start`."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        methods: Methods,
+        *,
+        compression: int,
+        shares_port: bool,
+        admit: Admission | None,
+    ) -> None:
+        self.limits = limits
+        self.counters = Counters()
+        self.loop: asyncio.AbstractEventLoop
+        self._methods = methods
+        self._compression = compression
+        self._shares_port = shares_port
+        self._admit = admit
+        self._listeners: list[Listener] = []
+        self._connections: set[Connection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()  # handshakes and handlers
+        self._held_bytes = 0  # of requests, in memory
+        self._ticker: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event | None = None  # set when the last connection has gone
+        self._stopped = asyncio.Event()
+
+    # Registration
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[GenericHandler]) -> None:
+        self._methods.add_generic(generic_rpc_handlers)
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, MethodHandler]
+    ) -> None:
+        self._methods.add_registered(service_name, method_handlers)
+
+    def add_raw_method(self, path: str, handler: RawHandler) -> None:
+        """Give a unary method to a handler of bytes, past interceptors, tasks and contexts.
+
+        handler: is given the request and the call, and sees to it that the call is replied to or
+        failed once, now or later.
+        """
+        self._methods.raw[path.encode()] = handler
+
+    def add_insecure_port(self, address: str) -> int:
+        """Bind `host:port` or `unix:path`; return the port. Raises OSError, ValueError."""
+        return self.add_listener(bind(address, shares_port=self._shares_port))
+
+    def add_secure_port(self, address: str, tls: Tls) -> int:
+        """Bind with TLS 1.3; return the port. Raises OSError, ValueError, TlsUnusable."""
+        files = TlsFiles(tls)
+        return self._add(bind(address, shares_port=self._shares_port), files)
+
+    def add_listener(self, listener: socket.socket, tls: Tls | None = None) -> int:
+        """Serve a socket that listens already, such as an inherited one; return its port."""
+        return self._add(listener, TlsFiles(tls) if tls else None)
+
+    def _add(self, listener: socket.socket, files: TlsFiles | None) -> int:
+        self._listeners.append(Listener(listener, files, self._take))
+        return self._listeners[-1].port
+
+    # Life
+
+    async def start(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._ticker = self.loop.call_later(_TICK_S, self._tick)
+        for listener in self._listeners:
+            listener.open(self.loop)
+
+    async def stop(self, grace: float | None) -> None:
+        """Take no new connection, let running calls end within `grace` seconds, close.
+
+        Clients are told by GOAWAY which of their calls are taken, so that they lose none.
+        """
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections and grace:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
+        await self._end()
+        self._stopped.set()
+
+    async def wait_for_termination(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109
+        """Wait until stopped; return whether the time ran out first, as grpc.aio does."""
+        try:
+            await asyncio.wait_for(self._stopped.wait(), timeout)
+        except TimeoutError:
+            return True
+        return False
+
+    async def _end(self) -> None:
+        """Cancel what still runs and close what is still open."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for connection in list(self._connections):
+            connection.close()
+        if self._connections:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), _LAST_WORDS_S)
+        for connection in list(self._connections):
+            connection.abort()
+
+    # What connections ask for
+
+    def opened(self, connection: Connection) -> None:
+        self._connections.add(connection)
+
+    def lost(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self.counters.connections -= 1
+        if self._empty is not None and not self._connections:
+            self._empty.set()
+
+    def hold(self, count: int) -> bool:
+        self._held_bytes += count
+        if count <= 0 or self._held_bytes <= self.limits.max_received_bytes:
+            return True
+        self.counters.received_bytes_refused += 1
+        return False
+
+    def admit(self, path: bytes, headers: Mapping[bytes, bytes], peer: Peer) -> None:
+        if self._admit is not None:
+            self._admit(path, headers, peer)
+
+    def raw_handler(self, path: bytes) -> RawHandler | None:
+        return self._methods.raw.get(path)
+
+    def serve(self, call: Call, path: bytes, headers: Sequence[Header]) -> None:
+        try:
+            metadata = invocation_metadata(headers)
+        except RpcError as error:
+            call.fail(error.code, error.details)
+            return
+        if self._compression:
+            call.response_encoding = agreed_encoding(call.headers, self._compression)
+        call.task = self._own(handle(call, path.decode("latin-1"), metadata, self._methods))
+
+    # Inside
+
+    def _take(self, connection: socket.socket, files: TlsFiles | None) -> None:
+        """Begin with an accepted connection, or turn it away."""
+        if self.counters.connections >= self.limits.max_connections:
+            self.counters.connections_refused += 1
+            connection.close()
+            return
+        self.counters.connections += 1
+        self._own(self._shake_hands(connection, files))
+
+    async def _shake_hands(self, connection: socket.socket, files: TlsFiles | None) -> None:
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        words: dict[str, Any] = {}
+        if files is not None:
+            words = {"ssl": files.context, "ssl_handshake_timeout": self.limits.handshake_timeout_s}
+        try:
+            await self.loop.connect_accepted_socket(lambda: Connection(self), connection, **words)
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+            self._handshake_failed(error)
+        except asyncio.CancelledError:
+            self.counters.connections -= 1
+            raise
+
+    def _handshake_failed(self, error: Exception) -> None:
+        self.counters.connections -= 1
+        if isinstance(error, TimeoutError | ConnectionAbortedError):
+            self.counters.handshakes_stalled += 1
+        else:
+            self.counters.handshakes_failed += 1
+        reason = str(error) or type(error).__name__
+        log.info("handshake_failed", reason=reason)
+
+    def _own(self, coroutine: Any) -> asyncio.Task[None]:
+        """Start a task that this server ends when it stops."""
+        task: asyncio.Task[None] = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _tick(self) -> None:
+        now_s = self.loop.time()
+        for connection in list(self._connections):
+            connection.tick(now_s)
+        self._shed()
+        for listener in self._listeners:
+            if listener.tls is not None:
+                listener.tls.refresh()
+        self._ticker = self.loop.call_later(_TICK_S, self._tick)
+
+    def _shed(self) -> None:
+        """Close the connection whose client leaves most unread, when all leave too much."""
+        unsent = {connection: connection.unsent_bytes for connection in self._connections}
+        if sum(unsent.values()) > self.limits.max_unsent_total_bytes:
+            self.counters.stalled_readers += 1
+            max(unsent, key=unsent.__getitem__).abort()

@@ -1,0 +1,187 @@
+"""One inbound call as its connection sees it, and the fast kind: bytes in, one reply out.
+
+Runs in: the process of the server, on its loop. Talks to: its connection. Never: awaits.
+
+A raw call is the whole cost of a hot unary method beside the handler: one object of a few words, no
+task, no context, no queue.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from edged.rpc.codes import Code, Metadata
+from edged.rpc.framing import (
+    PREFIX,
+    PREFIX_BYTES,
+    Assembler,
+    MessageMalformed,
+    MessageTooLarge,
+)
+from edged.rpc.metadata import read_metadata
+
+if TYPE_CHECKING:
+    from edged.rpc.connection import Connection
+
+RawHandler = Callable[[bytes, "RawCall"], None]
+
+
+class Stream:
+    """What every inbound call has. deadline_s: on the loop's clock."""
+
+    __slots__ = (
+        "connection",
+        "deadline_s",
+        "has_headers",
+        "headers",
+        "id",
+        "is_finished",
+        "is_request_ended",
+    )
+
+    def __init__(
+        self,
+        connection: "Connection",
+        stream_id: int,
+        headers: Mapping[bytes, bytes],
+        deadline_s: float | None,
+    ) -> None:
+        """headers: the last of each name."""
+        self.connection = connection
+        self.id = stream_id
+        self.headers = headers
+        self.deadline_s = deadline_s
+        self.is_finished = False  # its status is on the way, or nobody waits for it
+        self.is_request_ended = False
+        self.has_headers = False  # the response has begun
+
+    @property
+    def encoding(self) -> bytes:
+        """The request's; an unknown one was refused when the stream opened."""
+        return self.headers.get(b"grpc-encoding", b"identity")
+
+    def take(self, data: bytes, *, is_end: bool) -> None:
+        """Take request bytes."""
+        raise NotImplementedError
+
+    def closed(self) -> None:
+        """Take note that the client is gone, or has its answer."""
+        raise NotImplementedError
+
+    def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
+        """End the call with a status; later ends are ignored."""
+        raise NotImplementedError
+
+    def reject(self, error: MessageTooLarge | MessageMalformed) -> None:
+        if isinstance(error, MessageTooLarge):
+            self.connection.counters.messages_too_large += 1
+            self.fail(Code.RESOURCE_EXHAUSTED, f"request {error}")
+        else:
+            self.fail(Code.INTERNAL, f"request: {error}")
+
+
+class Refused(Stream):
+    """A call that had its status before it began."""
+
+    __slots__ = ()
+
+    def take(self, data: bytes, *, is_end: bool) -> None:
+        self.is_request_ended = is_end
+        self.connection.acknowledge_later(len(data))
+
+    def closed(self) -> None:
+        """Nothing waits."""
+
+    def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
+        """It failed already."""
+
+
+class RawCall(Stream):
+    """A call of a raw method. The handler calls `reply` or `fail` once, now or later."""
+
+    __slots__ = ("_assembler", "_handler", "_is_begun", "on_cancel")
+
+    def __init__(
+        self,
+        connection: "Connection",
+        stream_id: int,
+        headers: Mapping[bytes, bytes],
+        deadline_s: float | None,
+        handler: RawHandler,
+    ) -> None:
+        super().__init__(connection, stream_id, headers, deadline_s)
+        self.on_cancel: Callable[[], None] | None = None
+        """Called when the caller went away before the reply."""
+        self._handler = handler
+        self._assembler: Assembler | None = None
+        self._is_begun = False
+
+    @property
+    def metadata(self) -> Metadata:
+        """The caller's metadata, the last of each key. Raises ValueError on bad base64."""
+        return read_metadata(self.headers.items())
+
+    def reply(self, message: bytes) -> None:
+        """Answer with a message and status OK."""
+        if not self.is_finished:
+            self.is_finished = True
+            self.connection.reply(self, message)
+
+    def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
+        if not self.is_finished:
+            self.is_finished = True
+            self.connection.end(self, code, details, trailing_metadata)
+
+    def take(self, data: bytes, *, is_end: bool) -> None:
+        self.is_request_ended = is_end
+        if self.is_finished:
+            self.connection.acknowledge_later(len(data))
+            return
+        if is_end and self._assembler is None and len(data) >= PREFIX_BYTES:
+            flag, size = PREFIX.unpack_from(data)
+            limit = self.connection.limits.max_receive_message_bytes
+            if not flag and size == len(data) - PREFIX_BYTES and size <= limit:
+                self.connection.acknowledge_later(len(data))
+                self._begin(data[PREFIX_BYTES:])
+                return
+        self._take_slowly(data)
+
+    def closed(self) -> None:
+        if self._assembler is not None:
+            self.connection.release(self._assembler.held_bytes)
+            self._assembler = None
+        if not self.is_finished:
+            self.is_finished = True
+            if self.on_cancel is not None:
+                self.on_cancel()
+
+    def _begin(self, message: bytes) -> None:
+        self._is_begun = True
+        self._handler(message, self)
+
+    def _take_slowly(self, data: bytes) -> None:
+        """Take a message that is compressed, in pieces, or wrong."""
+        connection = self.connection
+        if self._assembler is None:
+            self._assembler = Assembler(connection.limits.max_receive_message_bytes, self.encoding)
+        before = self._assembler.held_bytes
+        try:
+            messages = self._assembler.feed(data)
+        except (MessageTooLarge, MessageMalformed) as error:
+            self._forget_buffer(before)
+            self.reject(error)
+            return
+        if not connection.hold(self._assembler.held_bytes - before):
+            self._forget_buffer(self._assembler.held_bytes)
+            self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unfinished requests")
+            return
+        connection.acknowledge(self.id, len(data))
+        if len(messages) + self._is_begun > 1:
+            self.fail(Code.UNIMPLEMENTED, "a unary method takes one message")
+        elif messages:
+            self._begin(messages[0][0])
+        elif self.is_request_ended and not self._is_begun:
+            self.fail(Code.UNIMPLEMENTED, "the request holds no whole message")
+
+    def _forget_buffer(self, held_bytes: int) -> None:
+        self.connection.release(held_bytes)
+        self._assembler = None
