@@ -5,16 +5,15 @@ what came of it is on disk.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 import structlog
 
-from edged.agent.sampling import Doubt
 from edged.datasets.follower import Positions
+from edged.decisions.traffic import Traffic
 from edged.files import write_whole
 
 log = structlog.get_logger()
@@ -22,11 +21,11 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Step:
-    """A line that was read. end, doubt: the position and the sampling's state after it."""
+    """A line that was read. end, traffic: the position, and what was seen up to there."""
 
     key: str
     end: int
-    doubt: Doubt
+    traffic: Traffic
     is_done: bool = False
 
 
@@ -40,28 +39,31 @@ class Progress:
         self._task = task
         self._checkpoint = checkpoint
         self._steps: deque[Step] = deque()  # the first one is never done
-        self.doubt = checkpoint.doubts.get(task, Doubt())  # after the last line that was read
+        # After the last line that was read; the sampler moves it.
+        self.traffic = checkpoint.traffic.get(task, Traffic()).copy()
 
     def begin(self, key: str, end: int) -> Step:
-        step = Step(key=key, end=end, doubt=self.doubt)
+        """Say of a line that something is to be done for it, and nothing for those before."""
+        step = Step(key=key, end=end, traffic=self.traffic.copy())
         self._steps.append(step)
         return step
 
     def skip(self, key: str, end: int) -> None:
-        """Say of a line that nothing is to be done for it."""
+        """Say of a line, and of those before, that nothing is to be done for it."""
         last = self._steps[-1] if self._steps else None
         if last is None:
-            self._checkpoint.move(self._task, key, end, self.doubt)
+            self._checkpoint.move(self._task, key, end, self.traffic.copy())
         elif last.is_done and last.key == key:  # one step for a run of them
-            last.end, last.doubt = end, self.doubt
+            last.end, last.traffic = end, self.traffic.copy()
         else:
-            self._steps.append(Step(key=key, end=end, doubt=self.doubt, is_done=True))
+            step = Step(key=key, end=end, traffic=self.traffic.copy(), is_done=True)
+            self._steps.append(step)
 
     def finish(self, step: Step) -> None:
         step.is_done = True
         while self._steps and self._steps[0].is_done:
             first = self._steps.popleft()
-            self._checkpoint.move(self._task, first.key, first.end, first.doubt)
+            self._checkpoint.move(self._task, first.key, first.end, first.traffic)
 
 
 class Budget:
@@ -92,18 +94,18 @@ class Checkpoint:
         self._saved = b""
         self.budget = budget
         self.positions: Positions = {}
-        self.doubts: dict[str, Doubt] = {}  # by task, at its positions
+        self.traffic: dict[str, Traffic] = {}  # by task, at its positions; never changed
 
-    def move(self, task: str, key: str, end: int, doubt: Doubt) -> None:
+    def move(self, task: str, key: str, end: int, traffic: Traffic) -> None:
         self.positions[key] = end
-        self.doubts[task] = doubt
+        self.traffic[task] = traffic
 
     def load(self) -> None:
         """Read the file; without one everything is new."""
         try:
             document = orjson.loads(self._path.read_bytes())
             positions, day, spent = document["positions"], document["day"], document["spent"]
-            doubts = {task: _doubt(fields) for task, fields in document["doubts"].items()}
+            traffic = {task: Traffic.from_json(f) for task, f in document["traffic"].items()}
             self.positions.update(positions)
         except FileNotFoundError:
             return
@@ -111,7 +113,7 @@ class Checkpoint:
             # Worked off again from the start: records repeat under the ids they had.
             log.error("checkpoint_unreadable", path=str(self._path), reason=repr(error))
             return
-        self.doubts.update(doubts)
+        self.traffic.update(traffic)
         self.budget.day, self.budget.spent = day, spent
 
     def save(self, make_durable: Callable[[], None]) -> None:
@@ -125,12 +127,8 @@ class Checkpoint:
     def _render(self) -> bytes:
         document = {
             "positions": self.positions,
-            "doubts": self.doubts,
+            "traffic": {task: traffic.as_json() for task, traffic in self.traffic.items()},
             "day": self.budget.day,
             "spent": self.budget.spent,
         }
         return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _doubt(fields: Mapping[str, Any]) -> Doubt:
-    return Doubt(steepness=fields["steepness"], bins=tuple(fields["bins"]))

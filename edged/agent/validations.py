@@ -23,7 +23,7 @@ from edged.datasets.writer import LogWriter
 from edged.errors import ArtifactInvalid
 
 # Reported: a caller told the truth of an execution that nobody drew. It can teach, not measure.
-Channel = Literal["audit", "uncertainty", "reported"]
+Channel = Literal["audit", "uncertainty", "stratified", "temporal", "reported"]
 
 FAILED: Final = Comparison(match=False, similarity=0.0, method="exact")
 FILE_PREFIX: Final = "sampled-"  # the specification's

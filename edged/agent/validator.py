@@ -110,22 +110,23 @@ class TaskValidator:
 
     async def _take(self, chunk: Chunk, progress: Progress, asks: asyncio.TaskGroup) -> None:
         """Draw from the lines, and start what is to be done for each sample."""
+        is_last_drawn = False
         for line, end in _with_ends(chunk):
             drawn = self._draw(line, progress)
+            is_last_drawn = drawn is not None
             if drawn is None:
-                progress.skip(chunk.key, end)
                 continue
             await self._window.acquire()
             step = progress.begin(chunk.key, end)
             asks.create_task(self._settle(*drawn, progress, step), name=f"validate {self._task}")
+        if not is_last_drawn:
+            progress.skip(chunk.key, chunk.end)
 
     def _draw(self, line: bytes, progress: Progress) -> tuple[Executed, Sample] | None:
         """Return a sample that is to be judged; the others are counted, if they were drawn."""
         try:
             fields = orjson.loads(line)
-            execution_id, confidence = fields["execution_id"], fields.get("confidence")
-            sample = self._sampler.sample(execution_id, confidence, progress.doubt)
-            progress.doubt = self._sampler.after(confidence, progress.doubt)
+            sample = self._sampler.take(fields, progress.traffic)
             executed = None if sample is None else Executed.of(fields)
         except (ValueError, KeyError, TypeError, AttributeError):
             self.counts.skip("malformed")

@@ -26,7 +26,6 @@ WITHOUT_EFFECT = (
     "storage.max_size_gb",
     "storage.retention_days",
 )
-STRATEGIES = ("random", "uncertainty")  # the others sample as random does, for now
 
 
 class Deployment(Section):
@@ -76,10 +75,7 @@ class Deployment(Section):
     @property
     def without_effect(self) -> list[str]:
         """Return the keys and sections that were set and that nothing obeys yet."""
-        unheeded = [name for name in WITHOUT_EFFECT if self._is_set(name)]
-        if self.sampling.strategy not in STRATEGIES:
-            unheeded.append(f"sampling.strategy={self.sampling.strategy}")
-        return unheeded
+        return [name for name in WITHOUT_EFFECT if self._is_set(name)]
 
     def _is_set(self, name: str) -> bool:
         section, _, key = name.partition(".")

@@ -6,18 +6,57 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from edged.decisions.sampling import Channel
 from edged.deployment.addresses import is_loopback_url
 from edged.deployment.section import Section
+
+Strategy = Literal["random", "uncertainty", "stratified", "temporal", "active"]
+_HUNTS: dict[Strategy, frozenset[Channel]] = {
+    "random": frozenset(),
+    "uncertainty": frozenset({Channel.UNCERTAINTY}),
+    "stratified": frozenset({Channel.STRATIFIED}),
+    "temporal": frozenset({Channel.TEMPORAL}),
+    "active": frozenset({Channel.UNCERTAINTY, Channel.STRATIFIED}),
+}
 
 
 class Sampling(Section):
     """Which executions are checked; the uniform audit channel is always on."""
 
-    strategy: Literal["random", "uncertainty", "stratified", "temporal", "active"] = "random"
+    strategy: Strategy | tuple[Strategy, ...] = "random"
+    """One or several: each but random adds a channel that hunts for what audit rarely meets."""
     rate: float = Field(default=0.05, ge=0.01, le=0.2)
     """Of the audit channel, the one that measures: this share of all executions."""
     uncertainty_rate: float = Field(default=0.05, gt=0, le=0.2)
-    """With strategy uncertainty: as much again, at most, where the program was unsure."""
+    """With uncertainty: as much again, at most, where the program was unsure."""
+    stratified_rate: float = Field(default=0.05, gt=0, le=0.2)
+    """With stratified: as much again, spread evenly over the outputs, rare ones first."""
+    strata: tuple[str, ...] = Field(default=(), max_length=8)
+    """With stratified: fields of the input that tell executions apart too, as dotted paths."""
+    temporal_rate: float = Field(default=0.2, gt=0, le=1)
+    """With temporal: the chance of a version's first executions at this edge."""
+    temporal_half_life_s: float = Field(default=3600, gt=0, le=30 * 86_400)
+    """With temporal: the time in which that chance halves, again and again."""
+    budget_per_day: int = Field(default=200, ge=1)
+    """With active: samples a day that all channels together spend, evenly over the day."""
+
+    @field_validator("strategy")
+    @classmethod
+    def _is_composable(cls, value: Strategy | tuple[Strategy, ...]) -> object:
+        if value == ():
+            raise ValueError("name one strategy at least")
+        if isinstance(value, tuple) and "active" in value and len(value) > 1:
+            raise ValueError("active shares out one budget and stands alone")
+        return value
+
+    @property
+    def strategies(self) -> tuple[Strategy, ...]:
+        return self.strategy if isinstance(self.strategy, tuple) else (self.strategy,)
+
+    @property
+    def hunts(self) -> frozenset[Channel]:
+        """Return the channels besides audit."""
+        return frozenset[Channel]().union(*(_HUNTS[name] for name in self.strategies))
 
 
 class Comparison(Section):

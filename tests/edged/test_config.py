@@ -162,7 +162,21 @@ def test_every_child_inherits_the_oracles(write, tmp_path):
     assert inherited.validation["spam"].artifact == tmp_path / "reference.zip"
 
 
-def test_a_strategy_that_nothing_obeys_yet_is_listed(write):
-    unheeded = load(write("sampling: {strategy: temporal}"), {}, None).without_effect
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("temporal", ("temporal",)), ("[uncertainty, stratified]", ("uncertainty", "stratified"))],
+)
+def test_strategies_may_be_one_or_several(write, text, names):
+    assert load(write(f"sampling: {{strategy: {text}}}"), {}, None).sampling.strategies == names
 
-    assert unheeded == ["sampling.strategy=temporal"]
+
+def test_strategies_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LOOPAI_SAMPLING__STRATEGY", '["uncertainty", "temporal"]')
+
+    assert load(None, {}, None).sampling.strategies == ("uncertainty", "temporal")
+
+
+def test_one_strategy_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("LOOPAI_SAMPLING__STRATEGY", "active")
+
+    assert load(None, {}, None).sampling.strategies == ("active",)

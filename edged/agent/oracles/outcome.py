@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from edged.agent.checkpoints import Checkpoint
-from edged.agent.sampling import Doubt, TaskSampler
+from edged.agent.sampling import TaskSampler
 from edged.agent.validations import (
     Channel,
     Executed,
@@ -34,7 +34,6 @@ from edged.errors import LogUnwritable
 
 log = structlog.get_logger()
 ORACLE: Final = "outcome"
-_NO_DOUBT: Final = Doubt()  # the uncertainty channel asks; it cannot make a caller report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,5 +136,6 @@ class OutcomeValidator:
     def _channel(self, executed: Executed) -> tuple[Channel, float | None]:
         if self._is_every_execution_reported:
             return "audit", 1.0
-        sample = self._sampler.sample(executed.execution_id, None, _NO_DOUBT)
+        # The other channels ask; they cannot make a caller report.
+        sample = self._sampler.audit(executed.execution_id)
         return ("reported", None) if sample is None else ("audit", sample.inclusion_probability)

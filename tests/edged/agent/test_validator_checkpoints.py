@@ -6,9 +6,10 @@ import orjson
 import pytest
 
 from edged.agent.checkpoints import Budget, Checkpoint, Progress
-from edged.agent.sampling import Doubt
+from edged.decisions.traffic import Traffic
 from tests.fakes.clock import FakeClock
 
+SEEN = Traffic(first_seen={3: 1.5})
 FILE = "spam/2026-11-23.jsonl"
 
 
@@ -37,14 +38,14 @@ def test_a_checkpoint_moves_over_what_is_done_without_a_gap(checkpoint):
 
 def test_a_checkpoint_knows_the_sampling_of_its_position(checkpoint):
     progress = Progress("spam", checkpoint)
-    progress.doubt = Doubt(steepness=1.0)
+    progress.traffic.count(0.9, None, None)
     first = progress.begin(FILE, 10)
-    progress.doubt = Doubt(steepness=2.0)
+    progress.traffic.count(0.1, None, None)
     progress.begin(FILE, 20)
 
     progress.finish(first)
 
-    assert checkpoint.doubts == {"spam": Doubt(steepness=1.0)}
+    assert checkpoint.traffic["spam"].now.executions == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -71,7 +72,7 @@ def test_any_order_of_finishing_ends_at_the_end_and_never_passes_what_is_open(ch
 
 def test_what_a_file_claims_is_durable_before_it_is_written(checkpoint, tmp_path):
     there = []
-    checkpoint.move("spam", FILE, 10, Doubt())
+    checkpoint.move("spam", FILE, 10, Traffic())
 
     checkpoint.save(lambda: there.append((tmp_path / "validator.json").exists()))
 
@@ -79,7 +80,7 @@ def test_what_a_file_claims_is_durable_before_it_is_written(checkpoint, tmp_path
 
 
 def test_nothing_new_writes_nothing(checkpoint, tmp_path):
-    checkpoint.move("spam", FILE, 10, Doubt())
+    checkpoint.move("spam", FILE, 10, Traffic())
     checkpoint.save(lambda: None)
     (tmp_path / "validator.json").unlink()
 
@@ -89,7 +90,7 @@ def test_nothing_new_writes_nothing(checkpoint, tmp_path):
 
 
 def test_a_checkpoint_is_read_as_it_was_saved(checkpoint, tmp_path, clock):
-    checkpoint.move("spam", FILE, 10, Doubt(steepness=1.5, bins=(1,) * 10))
+    checkpoint.move("spam", FILE, 10, SEEN)
     checkpoint.budget.take("spam", 5)
     checkpoint.save(lambda: None)
 
@@ -97,7 +98,7 @@ def test_a_checkpoint_is_read_as_it_was_saved(checkpoint, tmp_path, clock):
     again.load()
 
     assert again.positions == {FILE: 10}
-    assert again.doubts == {"spam": Doubt(steepness=1.5, bins=(1,) * 10)}
+    assert again.traffic == {"spam": SEEN}
     assert again.budget.spent == {"spam": 1}
 
 
@@ -107,7 +108,7 @@ def test_a_damaged_file_means_a_start_from_scratch(checkpoint, tmp_path, content
 
     checkpoint.load()
 
-    assert (checkpoint.positions, checkpoint.doubts) == ({}, {})
+    assert (checkpoint.positions, checkpoint.traffic) == ({}, {})
 
 
 def test_a_budget_is_one_of_a_task_and_a_day(clock):
@@ -126,7 +127,7 @@ def test_a_budget_is_one_of_a_task_and_a_day(clock):
 
 
 def test_the_file_is_json_for_people_too(checkpoint, tmp_path):
-    checkpoint.move("spam", FILE, 10, Doubt())
+    checkpoint.move("spam", FILE, 10, Traffic())
 
     checkpoint.save(lambda: None)
 

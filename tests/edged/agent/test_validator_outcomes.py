@@ -8,7 +8,7 @@ import pytest
 
 from edged.agent.checkpoints import Budget, Checkpoint
 from edged.agent.oracles.outcome import OutcomeValidator
-from edged.agent.sampling import Doubt, TaskSampler
+from edged.agent.sampling import TaskSampler
 from edged.agent.validations import ValidationLog, validation_id
 from edged.agent.validator import ValidatorSettings
 from edged.contract.compare import Exact
@@ -94,7 +94,7 @@ async def test_only_drawn_executions_count_as_audit(start, executions, sampler):
     ids = executions.append(300)
     for execution_id in ids:
         executions.report(execution_id, "ham")
-    drawn = {i for i in ids if sampler.sample(i, None, Doubt()) is not None}
+    drawn = {i for i in ids if sampler.audit(i) is not None}
     validator, _ = start()
 
     await validator.follow()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from loopai.client import EdgeClient
 
-from edged.agent.sampling import Doubt, TaskSampler, sampling_salt
+from edged.agent.sampling import TaskSampler, sampling_salt
 from edged.artifacts.archive import pack
 from edged.datasets.layout import Layout
 from edged.deployment.checking import Sampling
@@ -57,7 +57,7 @@ def validated(edge: EdgeProcess, task: str) -> list[dict]:
 def drawn(edge: EdgeProcess, ids: list[str]) -> set[str]:
     """What the edge must draw, by the salt that it made."""
     sampler = TaskSampler(Sampling(rate=0.2), sampling_salt(Layout(edge.data_dir)))
-    return {name for name in ids if sampler.sample(name, None, Doubt()) is not None}
+    return {name for name in ids if sampler.audit(name) is not None}
 
 
 def test_a_killed_agent_validates_exactly_what_it_drew(start_edge, make_artifact, oracle):

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.decisions.estimates import Label, hajek, horvitz_thompson
+from edged.decisions.chances import steepness_for, uncertainty_chance
+from edged.decisions.estimates import CONFIDENCE, Label, hajek, horvitz_thompson
 from edged.decisions.intervals import wilson
-from edged.decisions.sampling import Sampler, steepness_for
+from edged.decisions.sampling import Channel, Sampler
 
 TRUE_RATE = 0.13
 EXECUTIONS = 1500
@@ -27,9 +28,11 @@ def draw(noise, executions):
     bins = [0] * 10
     for confidence, _ in executions:
         bins[min(int(confidence * 10), 9)] += 1
-    sampler = Sampler(salt=noise.randbytes(16), steepness=steepness_for(bins, rate=0.05))
+    sampler, steepness = Sampler(noise.randbytes(16)), steepness_for(bins, rate=0.05)
     for number, (confidence, is_failure) in enumerate(executions):
-        if sample := sampler.sample(f"execution-{number}", confidence):
+        doubt = uncertainty_chance(confidence, steepness)
+        chances = {Channel.AUDIT: 0.05, Channel.UNCERTAINTY: doubt}
+        if sample := sampler.sample(f"execution-{number}", chances):
             yield Label(is_failure=is_failure, inclusion_probability=sample.inclusion_probability)
 
 
@@ -55,7 +58,7 @@ def test_with_every_execution_labelled_both_are_the_plain_share():
 
     assert horvitz_thompson(labels, executions=20).rate == pytest.approx(0.15)
     assert hajek(labels).rate == pytest.approx(0.15)
-    assert hajek(labels).interval.low == pytest.approx(wilson(3, 20).low)
+    assert hajek(labels).interval.low == pytest.approx(wilson(3, 20, confidence=CONFIDENCE).low)
 
 
 def test_a_sample_counts_for_the_executions_it_stands_for():
