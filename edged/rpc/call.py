@@ -83,14 +83,14 @@ class Call(Stream):
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end
         if self.is_finished:
-            self.connection.acknowledge_later(len(data))
+            self.connection.acknowledge(self.id, len(data))
             return
         assembler = self._assembler
         before = assembler.held_bytes
         try:
             messages = assembler.feed(data)
         except (MessageTooLarge, MessageMalformed) as error:
-            self.connection.acknowledge_later(len(data))
+            self.connection.acknowledge(self.id, len(data))
             self.connection.release(before)
             self._assembler = _NOTHING
             self.reject(error)
@@ -164,7 +164,7 @@ class Call(Stream):
     def closed(self) -> None:
         held = self._assembler.held_bytes + sum(len(message) for message, _ in self._messages)
         self.connection.release(held)
-        self.connection.acknowledge_later(sum(size for _, size in self._messages))
+        self.connection.acknowledge(self.id, sum(size for _, size in self._messages))
         self._messages.clear()
         self._assembler = _NOTHING
         if self._timer is not None:

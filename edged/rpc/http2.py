@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 _SEND_BYTES: Final = 256 * 1024  # one write; the transport takes more when it has sent it
 _ROOM_BYTES: Final = 64 * 1024  # unsent bytes of a stream above which its writer waits
-_OWED_BYTES: Final = 1024 * 1024  # of the connection's 2 GiB window, given back in such pieces
 _WIDE_OPEN: Final = 2**31 - 1
 _NO_ERROR: Final = 0
 _ENHANCE_YOUR_CALM: Final = 11
@@ -57,8 +56,6 @@ class Http2(asyncio.Protocol):
         self._is_flush_due = False
         self._is_write_paused = False
         self._is_reset = False  # by the client, since the last look
-        self._owed_bytes = 0
-        self._last_closed_id = 0
         self._room: dict[int, asyncio.Future[None]] = {}  # writers that wait, by stream
         self._early: set[int] = set()  # answered before their request ended
         self._h2 = ngh2.Connection(
@@ -81,7 +78,6 @@ class Http2(asyncio.Protocol):
         raise NotImplementedError
 
     def on_closed(self, event: ngh2.StreamClosed) -> None:
-        self._last_closed_id = event.stream_id
         self._early.discard(event.stream_id)
         if self._room:
             self._wake(event.stream_id)
@@ -181,16 +177,15 @@ class Http2(asyncio.Protocol):
             await room
 
     def acknowledge(self, stream_id: int, count: int) -> None:
-        """Let the client send that much more on this stream."""
-        if count > 0:
-            self._attempt(self._h2.acknowledge_received_data, count, stream_id)
-
-    def acknowledge_later(self, count: int) -> None:
-        """Give back to the connection what a complete request used; its stream needs no more."""
-        self._owed_bytes += count
-        if self._owed_bytes > _OWED_BYTES and self._last_closed_id:
-            owed, self._owed_bytes = self._owed_bytes, 0
-            self._attempt(self._h2.acknowledge_received_data, owed, self._last_closed_id)
+        """Let the client send that much more. Due for every byte, of ended streams as well."""
+        if not count:
+            return
+        try:
+            self._h2.acknowledge_received_data(count, stream_id)
+        except ngh2.NGH2Error:
+            return
+        if not self._is_flush_due:
+            self.flush_soon()
 
     # Life
 

@@ -86,7 +86,7 @@ class Refused(Stream):
 
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end
-        self.connection.acknowledge_later(len(data))
+        self.connection.acknowledge(self.id, len(data))
 
     def closed(self) -> None:
         """Nothing waits."""
@@ -134,13 +134,13 @@ class RawCall(Stream):
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end
         if self.is_finished:
-            self.connection.acknowledge_later(len(data))
+            self.connection.acknowledge(self.id, len(data))
             return
         if is_end and self._assembler is None and len(data) >= PREFIX_BYTES:
             flag, size = PREFIX.unpack_from(data)
             limit = self.connection.limits.max_receive_message_bytes
             if not flag and size == len(data) - PREFIX_BYTES and size <= limit:
-                self.connection.acknowledge_later(len(data))
+                self.connection.acknowledge(self.id, len(data))
                 self._begin(data[PREFIX_BYTES:])
                 return
         self._take_slowly(data)
