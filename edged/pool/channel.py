@@ -9,11 +9,8 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
 
-from edged.sandbox.frames import Frame, FrameMalformed, split
-
-_RECEIVE_BYTES: Final = 256 * 1024
+from edged.sandbox.frames import RECEIVE_BYTES, Frame, FrameMalformed, Inbox
 
 
 class Channel:
@@ -35,7 +32,7 @@ class Channel:
         self._connection = connection
         self._on_frames = on_frames
         self._on_malformed = on_malformed
-        self._rest = b""
+        self._inbox = Inbox()
         self._unsent = b""
         self._is_closed = False
         self._loop.add_reader(connection, self._read_once)
@@ -84,7 +81,7 @@ class Channel:
     def _read_once(self) -> bool:
         """Tell whether there may be more."""
         try:
-            received = self._connection.recv(_RECEIVE_BYTES)
+            received = self._connection.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return False
         except OSError:
@@ -94,8 +91,7 @@ class Channel:
             self._loop.remove_reader(self._connection)
             return False
         try:
-            frames, self._rest = split(self._rest + received if self._rest else received)
-            self._on_frames(frames)
+            self._on_frames(self._inbox.take(received))
         except FrameMalformed:
             self._on_malformed()
             return False

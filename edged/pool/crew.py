@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
@@ -232,9 +232,9 @@ class Crew:
         self._lent.pop(worker.id).could_not_load(refused)
         worker.leave()
 
-    def on_answers(self, worker: Worker, run_ns: Sequence[int]) -> None:
-        self.executions += len(run_ns)
-        self._lent[worker.id].answered(worker, run_ns)
+    def on_answers(self, worker: Worker, calls: int, run_ns: int) -> None:
+        self.executions += calls
+        self._lent[worker.id].answered(worker, calls, run_ns)
 
     def on_gone(self, worker: Worker, cause: Cause, running: Running) -> None:
         del self._workers[worker.id]

@@ -160,20 +160,11 @@ class Pool:
         version = self._versions.get(key)
         if version is None:
             raise UnknownProgram(key=key)
-        if version.queued >= self._settings.queue_calls:
-            raise PoolFull(queued=version.queued)
         limit_ns = self._time_limit_ns
         if time_limit_ms is not None:
             limit_ns = max(1, min(limit_ns, int(time_limit_ms * 1e6)))
-        version.enqueue(
-            Call(
-                input_json=input_json,
-                done=done,
-                limit_ns=limit_ns,
-                deadline_ns=0 if deadline_s is None else max(1, int(deadline_s * 1e9)),
-                queued_ns=time.monotonic_ns(),
-            )
-        )
+        deadline_ns = 0 if deadline_s is None else max(1, int(deadline_s * 1e9))
+        version.enqueue(Call(input_json, done, limit_ns, deadline_ns, time.monotonic_ns()))
 
     async def call(
         self, key: str, input_json: bytes, *, time_limit_ms: float | None = None

@@ -5,6 +5,7 @@ Pure values.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -25,9 +26,8 @@ class ProgramSource:
     source_bytes_limit: int = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How one call fared.
+class Result(NamedTuple):
+    """How one call fared. A tuple, since a frozen dataclass takes 0.9 µs to make, a tuple 0.3.
 
     output_json is empty unless the outcome is SUCCESS. run_ms counts from the call's own start in
     the worker. cut_by_caller: the caller's deadline ended it, not the program's limit. is_lost: the
@@ -44,7 +44,7 @@ class Result:
     is_lost: bool = False
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Call:
     """One call on its way. Times on the monotonic clock, in ns."""
 

@@ -106,16 +106,18 @@ def _charge(call: Call, running: Running, cause: Cause, now_ns: int) -> Result:
     )
 
 
-def typical_after(typical_ns: int, took_ns: int) -> int:
-    """Return the typical run time after one more call; 0 means none was measured yet.
+def typical_after(typical_ns: int, took_ns: int, calls: int = 1) -> int:
+    """Return the typical run time after some more calls; 0 means none was measured yet.
 
-    An average over about eight calls. One that was merely interrupted by another process counts for
-    eight times the typical at most, or a busy machine would look like a slow program; a program
-    that has really become slow is noticed within eight calls.
+    took_ns: of all of them together. An average over about eight calls. Calls that were merely
+    interrupted by another process count for eight times the typical at most, or a busy machine
+    would look like a slow program; a program that has really become slow is noticed within eight.
     """
+    mean_ns = took_ns // calls
     if typical_ns == 0:
-        return max(1, took_ns)
-    return max(1, typical_ns + (min(took_ns, 8 * typical_ns) - typical_ns) // 8)
+        return max(1, mean_ns)
+    change_ns = min(mean_ns, 8 * typical_ns) - typical_ns
+    return max(1, typical_ns + change_ns * min(calls, 8) // 8)
 
 
 def calls_ahead(run_ns: int, *, ahead_ns: int, most: int) -> int:

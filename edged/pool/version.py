@@ -11,9 +11,9 @@ where any worker can take them and a caller's deadline can end them.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import Final, Protocol
 
+from edged.pool.errors import PoolFull
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call, ProgramSource, VersionStats, failed, lost
 from edged.pool.verdicts import Cause, calls_ahead, settle, typical_after
@@ -94,6 +94,9 @@ class Version:
         return self._grow()
 
     def enqueue(self, call: Call) -> None:
+        """Raises PoolFull."""
+        if len(self._queue) >= self._settings.queue_calls:
+            raise PoolFull(queued=len(self._queue))
         self._queue.append(call)
         if self._flush is None:
             self._flush = self._loop.call_soon(self._hand_over)
@@ -106,11 +109,11 @@ class Version:
             self.loaded.set_result(None)
         self._hand_over()
 
-    def answered(self, worker: Worker, run_ns: Sequence[int]) -> None:
-        self._executions += len(run_ns)
+    def answered(self, worker: Worker, calls: int, run_ns: int) -> None:
+        """Take note of answers. run_ns: of all these calls together."""
+        self._executions += calls
         self._losses = 0
-        for took_ns in run_ns:
-            self._note(took_ns)
+        self._note(run_ns, calls)
         if worker.answered >= self._settings.recycle_after_calls and worker in self.workers:
             self._release(worker)
             self._grow()
@@ -181,8 +184,8 @@ class Version:
     def _time_limit_ns(self) -> int:
         return int(self._settings.time_limit_ms * 1e6)
 
-    def _note(self, took_ns: int) -> None:
-        self._typical_run_ns = typical_after(self._typical_run_ns, took_ns)
+    def _note(self, took_ns: int, calls: int = 1) -> None:
+        self._typical_run_ns = typical_after(self._typical_run_ns, took_ns, calls)
 
     def _release(self, worker: Worker) -> None:
         self.workers.remove(worker)

@@ -17,26 +17,29 @@ from typing import Final, Protocol
 import structlog
 
 from edged.pool.channel import Channel
-from edged.pool.values import Call, Result
+from edged.pool.values import Call, Result, failed
 from edged.pool.verdicts import Cause
 from edged.pool.watchdog import Watchdog
 from edged.sandbox.frames import (
     CUT_BY_CALLER,
     HAS_CONFIDENCE,
-    HEADER,
     IS_LAST,
     RESULT,
-    RUN,
     Frame,
     FrameMalformed,
     Kind,
     Load,
     Outcome,
     pack_load,
+    pack_run,
 )
 from edged.sandbox.page import Running, SharedPage
 
 _OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
+_RESULT: Final = int(Kind.RESULT)
+_SUCCESS: Final = Outcome.SUCCESS
+_HEAD_BYTES: Final = RESULT.size
+_read_head: Final = RESULT.unpack_from
 _LOAD_GRACE_S: Final = 0.5  # the soft deadline should end it, with a better message
 
 log = structlog.get_logger(__name__)
@@ -60,7 +63,9 @@ class Owner(Protocol):
 
     def on_refused(self, worker: "Worker", refusals: bytes) -> None: ...
 
-    def on_answers(self, worker: "Worker", run_ns: Sequence[int]) -> None: ...
+    def on_answers(self, worker: "Worker", calls: int, run_ns: int) -> None:
+        """run_ns: of all these calls together."""
+        ...
 
     def on_gone(self, worker: "Worker", cause: Cause, running: Running) -> None: ...
 
@@ -105,19 +110,14 @@ class Worker:
 
     def write(self, calls: Sequence[Call], now_ns: int) -> None:
         """Hand calls over, in one write. calls: at least one."""
-        index = self.answered + len(self.held)
-        parts: list[bytes] = []
+        frames: list[bytes] = []
         shortest_ns = calls[0].limit_ns
-        for call in calls:
+        for index, call in enumerate(calls, self.answered + len(self.held)):
             call.index = index
-            text = call.input_json
-            parts.append(HEADER.pack(RUN.size + len(text), Kind.RUN, index))
-            parts.append(RUN.pack(call.limit_ns, call.deadline_ns))
-            parts.append(text)
-            index += 1
+            frames.append(pack_run(index, call.limit_ns, call.deadline_ns, call.input_json))
             shortest_ns = min(shortest_ns, call.limit_ns)
         self.held.extend(calls)
-        self._channel.send(b"".join(parts))
+        self._channel.send(b"".join(frames))
         self._watchdog.expect(shortest_ns, now_ns)
 
     def leave(self) -> None:
@@ -171,69 +171,71 @@ class Worker:
 
     def _obey(self, frames: Sequence[Frame]) -> None:
         """Raises FrameMalformed."""
-        run_ns: list[int] = []
+        answered_before = self.answered
+        run_ns = 0
         is_last = False
-        for arrived in frames:
-            if arrived.kind == Kind.RESULT:
-                is_last = self._answer(arrived, run_ns)
+        for kind, index, body in frames:
+            if kind == _RESULT:
+                took_ns, is_last = self._answer(index, body)
+                run_ns += took_ns
             else:
-                self._advance(arrived)
+                self._advance(kind, body)
         if is_last:
             self.stage = Stage.LEAVING
-        if run_ns:
-            self._owner.on_answers(self, run_ns)
+        if self.answered > answered_before:
+            self._owner.on_answers(self, self.answered - answered_before, run_ns)
         if is_last:
             # What is left was not begun. The process exits by itself.
             self._end(Cause.LEFT, Running(0, 0))
 
-    def _advance(self, arrived: Frame) -> None:
-        match arrived.kind, self.stage:
+    def _advance(self, kind: int, body: bytes) -> None:
+        match kind, self.stage:
             case Kind.READY, Stage.STARTING:
                 self.stage = Stage.BLANK
-                self._owner.on_ready(self, arrived.body)
+                self._owner.on_ready(self, body)
             case Kind.LOADED, Stage.LOADING:
                 self.stage = Stage.SERVING
                 self._stop_load_timer()
                 self._owner.on_loaded(self)
             case Kind.REFUSED, Stage.LOADING:
-                self._owner.on_refused(self, arrived.body)
+                self._owner.on_refused(self, body)
             case _:
                 raise FrameMalformed
 
-    def _answer(self, arrived: Frame, run_ns: list[int]) -> bool:
-        """Give one call its result; tell whether the worker leaves after it."""
-        result, flags, took_ns = _read_result(arrived.body)
-        if not self.held or self.held[0].index != arrived.call_index:
+    def _answer(self, index: int, body: bytes) -> tuple[int, bool]:
+        """Give one call its result; return its run time and whether the worker leaves after it."""
+        result, flags, run_ns = _read_result(body)
+        held = self.held
+        if not held or held[0].index != index:
             raise FrameMalformed
-        call = self.held.popleft()
+        call = held.popleft()
         self.answered += 1
-        run_ns.append(took_ns)
         call.answer(result)
-        return bool(flags & IS_LAST)
+        return run_ns, flags & IS_LAST > 0
 
 
 def _read_result(body: bytes) -> tuple[Result, int, int]:
-    """Raise FrameMalformed unless every field is one that a worker may send."""
-    if len(body) < RESULT.size:
+    """Return the result, its flags and run time; raise FrameMalformed for what no worker sends."""
+    if len(body) < _HEAD_BYTES:
         raise FrameMalformed
-    number, flags, type_bytes, run_ns, confidence = RESULT.unpack_from(body)
+    number, flags, type_bytes, run_ns, confidence = _read_head(body)
+    if number != _SUCCESS:
+        return _failure(body, number, flags, type_bytes, run_ns), flags, run_ns
+    if not flags & HAS_CONFIDENCE:
+        confidence = None
+    output = body[_HEAD_BYTES:]
+    return Result(_SUCCESS, output, confidence, "", "", run_ns / 1e6, False), flags, run_ns  # noqa: FBT003
+
+
+def _failure(body: bytes, number: int, flags: int, type_bytes: int, run_ns: int) -> Result:
     outcome = _OUTCOMES.get(number)
     if outcome is None:
         raise FrameMalformed
-    text = body[RESULT.size + type_bytes :]
-    is_success = outcome is Outcome.SUCCESS
-    return (
-        Result(
-            outcome,
-            text if is_success else b"",
-            confidence if flags & HAS_CONFIDENCE else None,
-            ""
-            if is_success
-            else body[RESULT.size : RESULT.size + type_bytes].decode(errors="replace"),
-            "" if is_success else text.decode(errors="replace"),
-            run_ns / 1e6,
-            bool(flags & CUT_BY_CALLER),
-        ),
-        flags,
-        run_ns,
+    message_at = _HEAD_BYTES + type_bytes
+    return failed(
+        outcome,
+        body[_HEAD_BYTES:message_at].decode(errors="replace"),
+        body[message_at:].decode(errors="replace"),
+        run_ns=run_ns,
+        cut_by_caller=bool(flags & CUT_BY_CALLER),
     )

@@ -8,50 +8,54 @@ deadline and memory limit: each of them can be made slow or large by the program
 
 import json
 import math
-import time
-from typing import Final, NamedTuple
+from time import monotonic_ns
+from typing import Any, Final
 
 from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
 from edged.sandbox.frames import (
     CUT_BY_CALLER,
     HAS_CONFIDENCE,
     IS_LAST,
-    RESULT,
     RUN,
-    Frame,
-    Kind,
+    Ending,
     Outcome,
-    frame,
+    pack_result,
 )
 from edged.sandbox.loader import Program
 from edged.sandbox.page import SharedPage
 from edged.sandbox.results import describe_error, encode, split_confidence
 
 _NO_CONFIDENCE: Final = math.nan
+# Looking them up in their enum costs 50 ns each time.
+_SUCCESS: Final = Outcome.SUCCESS
 _LAST_OUTCOMES: Final = (Outcome.TIMEOUT, Outcome.MEMORY)
-_read_json: Final = json.JSONDecoder().decode  # json.loads looks for the encoding first: 1.5 µs
 
+_TIMED_OUT: Final[Ending] = (
+    Outcome.TIMEOUT,
+    b"deadline",
+    b"the program ran out of time",
+    _NO_CONFIDENCE,
+)
+_TOO_LATE: Final[Ending] = (
+    Outcome.TIMEOUT,
+    b"deadline",
+    b"the caller's deadline had passed",
+    _NO_CONFIDENCE,
+)
+_OUT_OF_MEMORY: Final[Ending] = (
+    Outcome.MEMORY,
+    b"memory",
+    b"the program ran out of memory",
+    _NO_CONFIDENCE,
+)
 
-class _Ending(NamedTuple):
-    """How the program's part ended; `text` is the output, or the error message."""
+Answer = tuple[bytes, int, bool]
+"""The frame to send, when the call ended, whether this process may not serve another one."""
 
-    outcome: Outcome
-    error_type: str = ""
-    text: bytes = b""
-    confidence: float = _NO_CONFIDENCE
-
-
-class Answer(NamedTuple):
-    """frame: ready to send. is_last: this process may not serve another call."""
-
-    frame: bytes
-    end_ns: int
-    is_last: bool
-
-
-_TIMED_OUT: Final = _Ending(Outcome.TIMEOUT, "deadline", b"the program ran out of time")
-_OUT_OF_MEMORY: Final = _Ending(Outcome.MEMORY, "memory", b"the program ran out of memory")
-_TOO_LATE: Final = _Ending(Outcome.TIMEOUT, "deadline", b"the caller's deadline had passed")
+_read_run: Final = RUN.unpack_from
+_RUN_BYTES: Final = RUN.size
+_decode: Final = json.JSONDecoder().decode
+_scan: Final = json.JSONDecoder().scan_once  # type: ignore[attr-defined] # what decode stands on
 
 
 class CallRunner:
@@ -66,34 +70,35 @@ class CallRunner:
         result_bytes_limit: int,
         returns_confidence: bool,
     ) -> None:
-        self._program = program
+        self._run_program = program.run
         self._page = page
         self._deadline = deadline
         self._result_bytes_limit = result_bytes_limit
         self._returns_confidence = returns_confidence
+        self._success_flags = HAS_CONFIDENCE if returns_confidence else 0
 
-    def run(self, call: Frame) -> Answer:
-        limit_ns, caller_ns = RUN.unpack_from(call.body)
-        start_ns = time.monotonic_ns()
-        is_cut = 0 < caller_ns < start_ns + limit_ns
+    def run(self, index: int, body: bytes) -> Answer:
+        """Run the call that a RUN frame's index and body describe."""
+        limit_ns, caller_ns = _read_run(body)
+        start_ns = monotonic_ns()
+        due_ns = start_ns + limit_ns
+        is_cut = 0 < caller_ns < due_ns
         if is_cut:
-            limit_ns = caller_ns - start_ns
-            if limit_ns <= 0:
-                return _answer(call.call_index, _TOO_LATE, 0, start_ns, flags=CUT_BY_CALLER)
-        self._page.begin(call.call_index, start_ns)
-        ending = self._bounded(call.body, limit_ns)
-        end_ns = time.monotonic_ns()
-        self._page.end(call.call_index)
-        flags = IS_LAST if ending.outcome in _LAST_OUTCOMES else 0
-        if is_cut and ending.outcome is Outcome.TIMEOUT:
-            flags |= CUT_BY_CALLER
-        return _answer(call.call_index, ending, end_ns - start_ns, end_ns, flags=flags)
+            due_ns = caller_ns
+            if due_ns <= start_ns:
+                return pack_result(index, _TOO_LATE, CUT_BY_CALLER, 0), start_ns, False
+        self._page.begin(index, start_ns)
+        ending = self._bounded(body, start_ns, due_ns)
+        end_ns = monotonic_ns()
+        self._page.end(index)
+        flags = self._success_flags if ending[0] is _SUCCESS else _flags(ending, is_cut=is_cut)
+        return pack_result(index, ending, flags, end_ns - start_ns), end_ns, flags & IS_LAST > 0
 
-    def _bounded(self, body: bytes, limit_ns: int) -> _Ending:
+    def _bounded(self, body: bytes, start_ns: int, due_ns: int) -> Ending:
         deadline = self._deadline
         try:
             try:
-                deadline.arm(limit_ns)
+                deadline.arm(start_ns, due_ns)
                 ending = self._execute(body)
             except DeadlinePassed:
                 # The frames of the program die here, still under the timer: a finaliser that
@@ -107,28 +112,35 @@ class CallRunner:
             deadline.disarm()
         return _TIMED_OUT if deadline.has_fired else ending
 
-    def _execute(self, body: bytes) -> _Ending:
+    def _execute(self, body: bytes) -> Ending:
         try:
-            value = self._program.run(_read_json(body[RUN.size :].decode()))
+            value = self._run_program(_read_json(body[_RUN_BYTES:].decode()))
             confidence = _NO_CONFIDENCE
             if self._returns_confidence:
                 value, confidence = split_confidence(value)
-            text = encode(value, max_bytes=self._result_bytes_limit)
+            return _SUCCESS, b"", encode(value, max_bytes=self._result_bytes_limit), confidence
         except (DeadlinePassed, MemoryError):
             raise
         except BaseException as error:  # noqa: BLE001 - whatever a program raises is its outcome
             error_type, message = describe_error(error)
-            return _Ending(Outcome.ERROR, error_type, message.encode("utf-8", "replace"))
-        return _Ending(Outcome.SUCCESS, text=text, confidence=confidence)
+            return (
+                Outcome.ERROR,
+                error_type.encode("utf-8", "replace"),
+                message.encode("utf-8", "replace"),
+                _NO_CONFIDENCE,
+            )
 
 
-def _answer(index: int, ending: _Ending, run_ns: int, end_ns: int, *, flags: int) -> Answer:
-    error_type = ending.error_type.encode("utf-8", "replace")
-    if ending.confidence == ending.confidence:  # not NaN
-        flags |= HAS_CONFIDENCE
-    head = RESULT.pack(ending.outcome, flags, len(error_type), run_ns, ending.confidence)
-    return Answer(
-        frame(Kind.RESULT, index, head + error_type + ending.text),
-        end_ns,
-        bool(flags & IS_LAST),
-    )
+def _flags(ending: Ending, *, is_cut: bool) -> int:
+    """Return the flags of a call that did not succeed."""
+    flags = IS_LAST if ending[0] in _LAST_OUTCOMES else 0
+    return flags | CUT_BY_CALLER if is_cut and ending[0] is Outcome.TIMEOUT else flags
+
+
+def _read_json(text: str) -> Any:
+    """Return what `json.loads` returns, without its search for white space (0.5 µs)."""
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        return _decode(text)
+    return value if end == len(text) else _decode(text)

@@ -10,7 +10,7 @@ so there is no version: a frame that does not parse means the other side has bee
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 
 class Outcome(enum.IntEnum):
@@ -39,13 +39,13 @@ class FrameMalformed(Exception):
 
 
 HEADER: Final = struct.Struct("<IBI")  # bytes of the body, kind, index of the call
-RUN: Final = struct.Struct(
-    "<QQ"
-)  # limit in ns; caller's deadline on the monotonic clock in ns or 0
-RESULT: Final = struct.Struct(
-    "<BBHQd"
-)  # outcome, flags, bytes of the error type, run ns, confidence
+RUN: Final = struct.Struct("<QQ")  # limit in ns; caller's deadline, monotonic clock in ns, or 0
+RESULT: Final = struct.Struct("<BBHQd")  # outcome, flags, bytes of error type, run ns, confidence
 LOAD: Final = struct.Struct("<QQQQB")  # see Load
+
+# The two that every call needs are packed with their header in one go.
+_RUN_FRAME: Final = struct.Struct("<IBIQQ")
+_RESULT_FRAME: Final = struct.Struct("<IBIBBHQd")
 
 HAS_CONFIDENCE: Final = 1
 CUT_BY_CALLER: Final = 2
@@ -57,10 +57,16 @@ MAX_FRAME_BYTES: Final = (
 )  # far above any configured limit; a lie must not make us buffer
 
 
-class Frame(NamedTuple):
-    kind: int
-    call_index: int
-    body: bytes
+RECEIVE_BYTES: Final = 64 * 1024
+"""To ask of a socket at once: from 128 KB on, the allocator maps and unmaps memory each time, which
+costs 12 µs."""
+
+Frame = tuple[int, int, bytes]  # kind, index of the call, body; a class of its own costs 0.2 µs
+Ending = tuple[Outcome, bytes, bytes, float]
+"""How a call ended: outcome, error type, the output or the error message, confidence or NaN."""
+
+_HEADER_BYTES: Final = HEADER.size
+_read_header: Final = HEADER.unpack_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +84,20 @@ class Load:
 def frame(kind: Kind, index: int, body: bytes) -> bytes:
     """Return one whole frame."""
     return HEADER.pack(len(body), kind, index) + body
+
+
+def pack_run(index: int, limit_ns: int, deadline_ns: int, input_json: bytes) -> bytes:
+    size = RUN.size + len(input_json)
+    return _RUN_FRAME.pack(size, Kind.RUN, index, limit_ns, deadline_ns) + input_json
+
+
+def pack_result(index: int, ending: Ending, flags: int, run_ns: int) -> bytes:
+    outcome, error_type, text, confidence = ending
+    size = RESULT.size + len(error_type) + len(text)
+    head = _RESULT_FRAME.pack(
+        size, Kind.RESULT, index, outcome, flags, len(error_type), run_ns, confidence
+    )
+    return head + error_type + text
 
 
 def pack_load(load: Load) -> bytes:
@@ -103,22 +123,38 @@ def unpack_load(body: bytes) -> Load:
     )
 
 
-def split(received: bytes) -> tuple[list[Frame], bytes]:
-    """Return the whole frames at the front and what is left of the next one.
+class Inbox:
+    """Cuts what arrives on one stream into frames."""
 
-    Raises FrameMalformed when a header announces more than MAX_FRAME_BYTES.
-    """
-    frames: list[Frame] = []
-    at = 0
-    end = len(received)
-    header_bytes = HEADER.size
-    while end - at >= header_bytes:
-        length, kind, index = HEADER.unpack_from(received, at)
-        if length > MAX_FRAME_BYTES:
-            raise FrameMalformed
-        after = at + header_bytes + length
-        if after > end:
-            break
-        frames.append(Frame(kind, index, received[at + header_bytes : after]))
-        at = after
-    return frames, received[at:]
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []  # of a frame that is not whole yet
+        self._missing = 0  # bytes, at least, until it is
+
+    def take(self, received: bytes) -> list[Frame]:
+        """Return the frames that are now whole.
+
+        Raises FrameMalformed when a header announces more than MAX_FRAME_BYTES.
+        """
+        if self._parts:
+            self._parts.append(received)
+            self._missing -= len(received)
+            if self._missing > 0:
+                return []
+            received = b"".join(self._parts)
+            self._parts.clear()
+        frames: list[Frame] = []
+        at, end = 0, len(received)
+        while (body_at := at + _HEADER_BYTES) <= end:
+            length, kind, index = _read_header(received, at)
+            if length > MAX_FRAME_BYTES:
+                raise FrameMalformed
+            after = body_at + length
+            if after > end:
+                body_at = after
+                break
+            frames.append((kind, index, received[body_at:after]))
+            at = after
+        if at < end:
+            self._parts.append(received[at:])
+            self._missing = body_at - end
+        return frames

@@ -8,8 +8,9 @@ Runs in: workers, inside the timed region. Talks to: nobody. Never: calls a meth
 object.
 """
 
-import json
 import math
+from _json import make_encoder
+from json import encoder
 from typing import Final
 
 from edged.sandbox.names import unfold
@@ -17,9 +18,11 @@ from edged.sandbox.names import unfold
 MAX_DEPTH: Final = 100  # levels; deeper results break other JSON readers before they break this one
 MAX_MESSAGE_CHARS: Final = 500
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
-_ENCODE = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
-).encode
+_TOO_DEEP: Final = f"output is nested deeper than {MAX_DEPTH} levels"
+_quote: Final = encoder.encode_basestring
+# What json.JSONEncoder makes anew for each value, which costs more than the encoding. repr stands
+# for `default`: nothing that needs it passes `_measure`.
+_chunks: Final = make_encoder(None, repr, _quote, None, ":", ",", False, False, False)  # noqa: FBT003
 _TYPE_NAME = type.__dict__["__name__"].__get__
 _ARGS = BaseException.__dict__["args"].__get__
 
@@ -30,9 +33,12 @@ class ResultRefused(Exception):
 
 def encode(value: object, *, max_bytes: int) -> bytes:
     """Return `value` as compact UTF-8 JSON; raises ResultRefused if it is not exactly JSON."""
-    _Check(max_bytes).check(value, (), 0)
     try:
-        encoded = _ENCODE(value).encode("utf-8")
+        _measure(value, max_bytes, 0)
+        text = _quote(value) if type(value) is str else "".join(_chunks(value, 0))
+        encoded = text.encode("utf-8")
+    except _Breach as breach:
+        raise ResultRefused(breach.spell()) from None
     except UnicodeEncodeError:
         raise ResultRefused(
             "output holds text that is not valid Unicode (a lone surrogate)"
@@ -76,57 +82,83 @@ def _clean(text: str) -> str:
     return unfold(text)[:MAX_MESSAGE_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
-Path = tuple[str | int, ...]
+class _Breach(Exception):
+    """What is wrong with a value, and where: the place is gathered on the way out."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.path: list[str | int] = []  # innermost first
+
+    def spell(self) -> str:
+        place = "output" + "".join(
+            f".{part}" if isinstance(part, str) else f"[{part}]" for part in reversed(self.path)
+        )
+        return f"{place[:MAX_MESSAGE_CHARS].encode('utf-8', 'replace').decode('utf-8')} {self.what}"
 
 
-class _Check:
-    """Walks a result once, counting the bytes it needs at least: a bomb is noticed unencoded."""
+def _measure(value: object, most_bytes: int, depth: int) -> int:
+    """Return how many bytes its JSON needs at least: a bomb is noticed unencoded.
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-
-    def check(self, value: object, path: Path, depth: int) -> None:
-        kind = type(value)
-        self._bytes += 1 if kind is not str else 2 + len(value)  # type: ignore[arg-type]
-        if self._bytes > self._max_bytes:
-            raise ResultRefused(f"output is larger than {self._max_bytes} bytes")
-        if kind is str or kind is bool or value is None:
-            return
-        if kind is dict or kind is list or kind is tuple:
-            self._check_container(value, path, depth + 1)
-        else:
-            _check_number(value, path)
-
-    def _check_container(self, value: object, path: Path, depth: int) -> None:
-        if depth > MAX_DEPTH:
-            raise ResultRefused(f"output is nested deeper than {MAX_DEPTH} levels")
-        if type(value) is dict:
-            for key, item in value.items():
-                if type(key) is not str:
-                    raise ResultRefused(f"{_spell(path)} has a key that is {_article(key)}")
-                self._bytes += 3 + len(key)
-                self.check(item, (*path, key), depth)
-        elif type(value) is list or type(value) is tuple:
-            for index, item in enumerate(value):
-                self.check(item, (*path, index), depth)
+    Raises _Breach for what is not JSON, ResultRefused for what is too large or too deep.
+    """
+    kind = type(value)
+    if kind is str:
+        size = 2 + len(value)  # type: ignore[arg-type]
+    elif kind is dict:
+        size = _measure_dict(value, most_bytes, depth + 1)  # type: ignore[arg-type]
+    elif kind is list or kind is tuple:
+        size = _measure_sequence(value, most_bytes, depth + 1)  # type: ignore[arg-type]
+    elif kind is bool or value is None:
+        size = 4
+    else:
+        _check_number(value)
+        size = 1
+    if size > most_bytes:
+        raise ResultRefused(f"output is larger than {most_bytes} bytes")
+    return size
 
 
-def _check_number(value: object, path: Path) -> None:
+def _measure_dict(value: dict[object, object], most_bytes: int, depth: int) -> int:
+    if depth > MAX_DEPTH:
+        raise ResultRefused(_TOO_DEEP)
+    size = 1
+    for key, item in value.items():
+        if type(key) is not str:
+            raise _Breach(f"has a key that is {_article(key)}")
+        try:
+            size += 4 + len(key) + _measure(item, most_bytes, depth)
+        except _Breach as breach:
+            breach.path.append(key)
+            raise
+        if size > most_bytes:
+            break
+    return size
+
+
+def _measure_sequence(value: list[object] | tuple[object, ...], most_bytes: int, depth: int) -> int:
+    if depth > MAX_DEPTH:
+        raise ResultRefused(_TOO_DEEP)
+    size = 1
+    for index, item in enumerate(value):
+        try:
+            size += 1 + _measure(item, most_bytes, depth)
+        except _Breach as breach:
+            breach.path.append(index)
+            raise
+        if size > most_bytes:
+            break
+    return size
+
+
+def _check_number(value: object) -> None:
     if type(value) is int:
         if not _INT_MIN <= value <= _INT_MAX:
-            raise ResultRefused(f"{_spell(path)} is an integer beyond 64 bits")
+            raise _Breach("is an integer beyond 64 bits")
     elif type(value) is not float:
-        raise ResultRefused(f"{_spell(path)} is {_article(value)}")
+        raise _Breach(f"is {_article(value)}")
     elif not math.isfinite(value):
-        raise ResultRefused(f"{_spell(path)} is not a finite number")
-
-
-def _spell(path: Path) -> str:
-    spelled = "output" + "".join(
-        f".{part}" if isinstance(part, str) else f"[{part}]" for part in path
-    )
-    return spelled[:MAX_MESSAGE_CHARS].encode("utf-8", "replace").decode("utf-8")
+        raise _Breach("is not a finite number")
 
 
 def _article(value: object) -> str:

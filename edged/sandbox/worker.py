@@ -10,6 +10,7 @@ import os
 import resource
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final, NoReturn
@@ -19,7 +20,7 @@ from edged.sandbox.answers import Answers
 from edged.sandbox.call import CallRunner
 from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
 from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
-from edged.sandbox.frames import Frame, Kind, Load, frame, split, unpack_load
+from edged.sandbox.frames import RECEIVE_BYTES, Inbox, Kind, Load, frame, unpack_load
 from edged.sandbox.loader import Program, load
 from edged.sandbox.page import SharedPage
 from edged.sandbox.policy import SourceLimits
@@ -27,8 +28,6 @@ from edged.sandbox.refusals import ProgramRefused, Refusal
 
 HEADROOM_BYTES: Final = 16 * 1024 * 1024
 """Kept from programs, so that the harness can report that memory ran out."""
-
-_RECEIVE_BYTES: Final = 256 * 1024
 
 
 def serve(
@@ -62,7 +61,7 @@ class Worker:
         self._deadline = SoftDeadline()
         self._answers = Answers(channel, self._deadline)
         self._statm_fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._runner: CallRunner | None = None
+        self._inbox = Inbox()
 
     def run(self, *, worker_id: int, memory_bytes: int, require: Sequence[str]) -> int:
         """Return the exit status."""
@@ -79,38 +78,39 @@ class Worker:
         self._say(Kind.READY, achieved.as_json())
         if not all(getattr(achieved, barrier, False) for barrier in require):
             return EXIT_TOO_WEAK
-        return self._answer_frames()
+        return self._serve_pool()
 
-    def _answer_frames(self) -> int:
-        rest = b""
-        while received := self._channel.recv(_RECEIVE_BYTES):
-            frames, rest = split(rest + received if rest else received)
-            for arrived in frames:
-                if not self._obey(arrived):
+    def _serve_pool(self) -> int:
+        runner: CallRunner | None = None
+        while received := self._channel.recv(RECEIVE_BYTES):
+            for _kind, index, body in self._inbox.take(received):
+                if runner is None:
+                    runner = self._load(unpack_load(body))
+                    if runner is None:
+                        return EXIT_DONE
+                    continue
+                answer, end_ns, is_last = runner.run(index, body)
+                self._answers.add(answer, end_ns)
+                if is_last:
+                    self._say_last()
                     return EXIT_DONE
             self._answers.flush()
         return EXIT_DONE
 
-    def _obey(self, arrived: Frame) -> bool:
-        """Tell whether this process may go on."""
-        if self._runner is None:
-            return self._load(unpack_load(arrived.body))
-        answer = self._runner.run(arrived)
-        self._answers.add(answer.frame, answer.end_ns)
-        if answer.is_last:
-            _limit_memory(resource.getrlimit(resource.RLIMIT_AS)[1], keep_hard=True)
-            self._answers.flush()
-        return not answer.is_last
+    def _say_last(self) -> None:
+        _limit_memory(resource.getrlimit(resource.RLIMIT_AS)[1], keep_hard=True)
+        self._answers.flush()
 
-    def _load(self, order: Load) -> bool:
+    def _load(self, order: Load) -> CallRunner | None:
+        """Return None when the program is refused."""
         used_bytes = jail.used_address_space_bytes(self._statm_fd)
         _limit_memory(used_bytes + order.memory_bytes, keep_hard=True)
         try:
             program = self._load_bounded(order)
         except ProgramRefused as refused:
             self._say(Kind.REFUSED, [asdict(refusal) for refusal in refused.refusals])
-            return False
-        self._runner = CallRunner(
+            return None
+        runner = CallRunner(
             program,
             page=self._page,
             deadline=self._deadline,
@@ -124,13 +124,14 @@ class Worker:
         os.close(self._statm_fd)
         _limit_memory(used_bytes + order.memory_bytes, keep_hard=False)
         self._channel.sendall(frame(Kind.LOADED, 0, b""))
-        return True
+        return runner
 
     def _load_bounded(self, order: Load) -> Program:
         """Raise ProgramRefused whatever goes wrong: a program that cannot be loaded is refused."""
         try:
             try:
-                self._deadline.arm(order.load_limit_ns)
+                now_ns = time.monotonic_ns()
+                self._deadline.arm(now_ns, now_ns + order.load_limit_ns)
                 source = order.source.decode()
                 limits = SourceLimits(source_bytes=order.source_bytes_limit)
                 return load(source, limits)

@@ -195,6 +195,21 @@ async def test_a_caller_can_lower_the_time_limit(pool):
     assert result.cut_by_caller is False
 
 
+async def test_a_time_limit_counts_from_the_calls_own_start(pool):
+    source = "def run(input_data):\n    while input_data == 'spin': pass\n"
+    await pool.load("spin", ProgramSource(source=source))
+    await pool.call("spin", b'"quick"')
+    await asyncio.sleep(0.1)
+
+    whole = await pool.call("spin", b'"spin"')
+    await pool.call("spin", b'"quick"')
+    short = await pool.call("spin", b'"spin"', time_limit_ms=20)
+
+    assert (whole.outcome, short.outcome) == (Outcome.TIMEOUT, Outcome.TIMEOUT)
+    assert whole.run_ms >= 500
+    assert 20 <= short.run_ms < 300
+
+
 async def test_waiting_calls_bring_more_workers():
     async with Pool(PoolSettings(workers_per_version=3, grow_after_ms=5)) as pool:
         await pool.load("slow", SLOW)

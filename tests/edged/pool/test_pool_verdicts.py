@@ -19,14 +19,7 @@ IDLE = Running(0, 0)
 
 def held(count: int, *, deadline_ns: int = 0) -> list[Call]:
     return [
-        Call(
-            input_json=b"1",
-            done=print,
-            limit_ns=LIMIT_NS,
-            deadline_ns=deadline_ns,
-            queued_ns=0,
-            index=index,
-        )
+        Call(b"1", print, limit_ns=LIMIT_NS, deadline_ns=deadline_ns, queued_ns=0, index=index)
         for index in range(count)
     ]
 
@@ -137,6 +130,12 @@ def test_a_program_that_becomes_slow_is_noticed_within_eight_calls():
         typical_ns = typical_after(typical_ns, 500_000_000)
 
     assert calls_ahead(typical_ns, ahead_ns=1_000_000, most=64) == 1
+
+
+def test_a_batch_counts_as_its_calls_do():
+    typical_ns = typical_after(13_000, 4 * 26_000, calls=4)
+
+    assert typical_ns == 13_000 + 13_000 // 2
 
 
 def test_a_running_call_is_due_at_its_limit_from_its_own_start():

@@ -14,7 +14,7 @@ import pytest
 
 from edged.sandbox.control import Message, Order, Setup, receive, send
 from edged.sandbox.exits import EXIT_TOO_WEAK
-from edged.sandbox.frames import Kind, split
+from edged.sandbox.frames import Inbox, Kind
 from edged.sandbox.page import SharedPage
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -86,12 +86,12 @@ def test_a_worker_locks_itself_says_so_and_leaves_when_its_socket_closes(zygote)
     zygote.hear()
     channel, page, pidfd = zygote.spawn(7)
 
-    (ready,), _ = split(channel.recv(65536))
+    ((kind, _index, body),) = Inbox().take(channel.recv(65536))
     channel.close()
     exited = zygote.hear()
 
-    assert ready.kind == Kind.READY
-    assert json.loads(ready.body)["seccomp"] is True
+    assert kind == Kind.READY
+    assert json.loads(body)["seccomp"] is True
     assert (exited.order, exited.worker_id, exited.value) == (Order.EXITED, 7, 0)
     page.close()
     os.close(pidfd)
