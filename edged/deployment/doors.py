@@ -17,7 +17,8 @@ class Runtime(Section):
     """For people, in the fleet's list; empty: the host's name."""
     default_task: TaskName | None = None
     """Runs requests that name no task; with a single task that one is the default."""
-    rpc_server: Literal["grpcio"] = "grpcio"
+    rpc_server: Literal["ngh2", "grpcio"] = "ngh2"
+    """Ours on libnghttp2, or the reference."""
     drain_timeout_s: float = Field(default=10.0, gt=0)
     """Running calls get this long after SIGTERM."""
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import grpc
 import structlog
 import uvicorn
 import uvloop
@@ -29,13 +30,15 @@ from edged.gateway.control import Control
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor
 from edged.gateway.health import Health
+from edged.gateway.hot import HotMethods
 from edged.gateway.http import HttpDoor
 from edged.gateway.outcomes import OutcomeLog
 from edged.gateway.service import EdgeService
 from edged.inheritance import Inheritance
 from edged.pool.errors import IsolationTooWeak
 from edged.pool.pool import Pool
-from edged.rpc import grpcio
+from edged.rpc import native
+from edged.rpc.server import Server
 
 log = structlog.get_logger()
 SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
@@ -61,12 +64,8 @@ class Gateway:
         service = EdgeService(
             self._executor, OutcomeLog(self._catalog, outcomes, time.time), counters
         )
-        self._rpc = grpcio.build(
-            inheritance.grpc_address,
-            lambda server: edge_pb2_grpc.add_EdgeServiceServicer_to_server(service, server),
-            (SERVICE,),
-            checks,
-        )
+        hot = HotMethods(self._executor, counters)
+        self._rpc = _rpc_server(inheritance, deployment.runtime.rpc_server, service, hot, checks)
         door = HttpDoor(self._executor, self.health, counters, self.pool)
         self._http = _http_server(door)
         self.control = Control(layout, self._catalog, self.health, _socket(inheritance, "control"))
@@ -98,6 +97,25 @@ class Gateway:
         self._http.should_exit = True
         await self._rpc.stop(self._drain_timeout_s)
         await http
+
+
+def _rpc_server(
+    inheritance: Inheritance,
+    kind: str,
+    service: EdgeService,
+    hot: HotMethods,
+    checks: health.aio.HealthServicer,
+) -> grpc.aio.Server:
+    def register(rpc: grpc.aio.Server) -> None:
+        edge_pb2_grpc.add_EdgeServiceServicer_to_server(service, rpc)
+        if isinstance(rpc, Server):
+            hot.register(rpc)
+
+    if kind == "grpcio":
+        from edged.rpc import grpcio
+
+        return grpcio.build(inheritance.grpc_address, register, (SERVICE,), checks)
+    return native.build(_socket(inheritance, "grpc"), register, (SERVICE,), checks)
 
 
 def _http_server(door: HttpDoor) -> uvicorn.Server:

@@ -14,29 +14,22 @@ import orjson
 from loopai.edge.v1 import edge_pb2 as wire
 from loopai.edge.v1 import edge_pb2_grpc
 
-from edged.datasets.records import Execution
 from edged.errors import ExecutionIdMalformed, InputMalformed, LoopaiError, RequestMalformed
+from edged.gateway.codec import Result, response_of, result_of
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
+from edged.gateway.hot import MAX_BATCH
 from edged.gateway.outcomes import OutcomeLog
 from edged.rpc.status import details_of, status_of
 
-MAX_BATCH = 1_000  # executions in one request: a tenth of a second of one worker
 STREAM_WINDOW = 256  # calls of one stream in flight; the stream is not read on above it
 
-OUTCOMES = {
-    "success": wire.OUTCOME_SUCCESS,
-    "error": wire.OUTCOME_ERROR,
-    "timeout": wire.OUTCOME_TIMEOUT,
-    "memory": wire.OUTCOME_MEMORY,
-    "violation": wire.OUTCOME_VIOLATION,
-}
-Result = Execution | LoopaiError
+STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}  # what grpcio wants to be given
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
-    """Implements loopai.edge.v1.EdgeService on grpc.aio."""
+    """Implements loopai.edge.v1.EdgeService on either server; `hot` goes before it on ours."""
 
     def __init__(self, executor: Executor, outcomes: OutcomeLog, counters: Counters) -> None:
         self._executor = executor
@@ -48,7 +41,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         result = await done
         if isinstance(result, LoopaiError):
             await _abort(context, result)
-        return to_wire(result)
+        return response_of(result)
 
     async def ExecuteBatch(
         self, request: wire.ExecuteBatchRequest, context: Context
@@ -58,7 +51,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
             await _abort(context, RequestMalformed(reason=reason))
         deadline_s = _deadline_s(context)
         started = [self._start(item, deadline_s) for item in request.requests]
-        results = [_result(await done) for done in started]
+        results = [result_of(await done) for done in started]
         return wire.ExecuteBatchResponse(results=results)
 
     async def ExecuteStream(  # type: ignore[override]  # grpc.aio also takes context.write
@@ -82,7 +75,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
             tasks.create_task(read())
             while (entry := await finished.get()) is not None:
                 tag, result = entry
-                await context.write(wire.ExecuteStreamResponse(tag=tag, result=_result(result)))
+                await context.write(wire.ExecuteStreamResponse(tag=tag, result=result_of(result)))
                 window.release()
 
     async def ReportOutcome(
@@ -151,36 +144,6 @@ def _put(
     finished.put_nowait((tag, done.result()))
 
 
-def to_wire(execution: Execution) -> wire.ExecuteResponse:
-    """Return the response that tells an execution."""
-    response = wire.ExecuteResponse(
-        execution_id=execution.execution_id,
-        outcome=OUTCOMES[execution.status],
-        version=execution.version,
-        arm=execution.arm,
-        latency_ms=execution.latency_ms,
-        confidence=execution.confidence,
-    )
-    if execution.status == "success":
-        response.output_json = execution.output_json
-        return response
-    response.error.type = execution.error_type
-    response.error.message = execution.error_message
-    if execution.status == "timeout":
-        response.timeout_cause = (
-            wire.TIMEOUT_CAUSE_CALLER if execution.is_cut_by_caller else wire.TIMEOUT_CAUSE_PROGRAM
-        )
-    return response
-
-
-def _result(result: Result) -> wire.ExecuteResult:
-    if isinstance(result, Execution):
-        return wire.ExecuteResult(response=to_wire(result))
-    code: int = status_of(result).value[0]
-    error = wire.RequestError(code=code, reason=result.code, message=str(result))
-    return wire.ExecuteResult(error=error)
-
-
 def _deadline_s(context: Context) -> float | None:
     remaining_s = context.time_remaining()
     return None if remaining_s is None else asyncio.get_running_loop().time() + remaining_s
@@ -188,5 +151,5 @@ def _deadline_s(context: Context) -> float | None:
 
 async def _abort(context: Context, error: LoopaiError) -> NoReturn:
     trailers = (("grpc-status-details-bin", details_of(error)),)
-    await context.abort(status_of(error), str(error), trailers)
+    await context.abort(STATUS_CODES[status_of(error)], str(error), trailers)
     raise AssertionError("abort does not return")

@@ -12,10 +12,11 @@ import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
+from edged.rpc.limits import Counters, Limits
 from edged.rpc.tls import TlsFiles
 
 log = structlog.get_logger(__name__)
@@ -52,19 +53,24 @@ def bind(address: str, *, shares_port: bool) -> socket.socket:
 
 
 class Listener:
-    """Takes connections from one socket while it is open."""
+    """Takes connections from one socket while it is open, and gives each a protocol."""
 
     def __init__(
         self,
         listener: socket.socket,
         tls: TlsFiles | None,
-        take: Callable[[socket.socket, TlsFiles | None], None],
+        make: Callable[[], asyncio.Protocol],
+        limits: Limits,
+        counters: Counters,
     ) -> None:
-        """take: is given each connection, and owns it."""
-        self.tls = tls
+        """make: the protocol of one connection, which counts its own end in `counters`."""
         self._socket = listener
-        self._take = take
+        self._tls = tls
+        self._make = make
+        self._limits = limits
+        self._counters = counters
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
         listener.settimeout(0)
 
     @property
@@ -77,11 +83,20 @@ class Listener:
         self._loop = loop
         loop.add_reader(self._socket, self._accept)
 
-    def close(self) -> None:
+    def tick(self) -> None:
+        """Look whether the certificate was renewed."""
+        if self._tls is not None:
+            self._tls.refresh()
+
+    async def close(self) -> None:
         """Take no more. Those who come wait in the socket for as long as anyone else holds it."""
         self._pause()
         self._loop = None
         self._socket.close()
+        handshakes = list(self._handshakes)
+        for handshake in handshakes:
+            handshake.cancel()
+        await asyncio.gather(*handshakes, return_exceptions=True)
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_A_TURN):
@@ -90,14 +105,18 @@ class Listener:
             except (BlockingIOError, ConnectionAbortedError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno not in _OUT_OF or self._loop is None:
+                if error.errno not in _OUT_OF:
                     raise
-                log.warning("accept_paused", reason=error.strerror)
-                self._pause()
-                self._loop.call_later(_PAUSE_S, self._go_on)
+                self._rest(error)
                 return
-            connection.settimeout(0)
-            self._take(connection, self.tls)
+            self._begin(connection)
+
+    def _rest(self, error: OSError) -> None:
+        """Go on in a moment: this process has no descriptor left."""
+        log.warning("accept_paused", reason=error.strerror)
+        self._pause()
+        if self._loop is not None:
+            self._loop.call_later(_PAUSE_S, self._go_on)
 
     def _pause(self) -> None:
         if self._loop is not None:
@@ -106,3 +125,41 @@ class Listener:
     def _go_on(self) -> None:
         if self._loop is not None:
             self._loop.add_reader(self._socket, self._accept)
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Start the handshake, or turn the connection away."""
+        if self._counters.connections >= self._limits.max_connections or self._loop is None:
+            self._counters.connections_refused += 1
+            connection.close()
+            return
+        self._counters.connections += 1
+        connection.settimeout(0)
+        if connection.family != socket.AF_UNIX:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handshake = self._loop.create_task(self._shake_hands(self._loop, connection))
+        self._handshakes.add(handshake)
+        handshake.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(
+        self, loop: asyncio.AbstractEventLoop, connection: socket.socket
+    ) -> None:
+        words: dict[str, Any] = {}
+        if self._tls is not None:
+            timeout_s = self._limits.handshake_timeout_s
+            words = {"ssl": self._tls.context, "ssl_handshake_timeout": timeout_s}
+        try:
+            await loop.connect_accepted_socket(self._make, connection, **words)
+        except OSError as error:  # ssl.SSLError and TimeoutError too
+            self._handshake_failed(error)
+        except asyncio.CancelledError:
+            self._counters.connections -= 1
+            connection.close()
+            raise
+
+    def _handshake_failed(self, error: OSError) -> None:
+        self._counters.connections -= 1
+        if isinstance(error, TimeoutError | ConnectionAbortedError):
+            self._counters.handshakes_stalled += 1
+        else:
+            self._counters.handshakes_failed += 1
+        log.info("handshake_failed", reason=str(error) or type(error).__name__)

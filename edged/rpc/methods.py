@@ -3,7 +3,7 @@
 Runs in: the process of the server. Never: touches a connection.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -55,7 +55,7 @@ class Methods:
     _registered: dict[str, MethodHandler] = field(default_factory=dict)
     _generic: list[GenericHandler] = field(default_factory=list)
 
-    def add_generic(self, handlers: Sequence[GenericHandler]) -> None:
+    def add_generic(self, handlers: Iterable[GenericHandler]) -> None:
         self._generic.extend(handlers)
 
     def add_registered(self, service: str, handlers: Mapping[str, MethodHandler]) -> None:

@@ -13,10 +13,11 @@ Runs in: any process with an event loop, uvloop for speed. Never: forks, or star
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import grpc.aio
 import structlog
 
 from edged.rpc import options as channel_options
@@ -69,8 +70,11 @@ def server(
     )
 
 
-class Server:
-    """Made by `server`. Everything is registered before `start`."""
+class Server(grpc.aio.Server):
+    """Made by `server`. Everything is registered before `start`.
+
+    It is a `grpc.aio.Server` by name only: grpcio-reflection asks for the type.
+    """
 
     def __init__(
         self,
@@ -90,7 +94,7 @@ class Server:
         self._admit = admit
         self._listeners: list[Listener] = []
         self._connections: set[Connection] = set()
-        self._tasks: set[asyncio.Task[None]] = set()  # handshakes and handlers
+        self._tasks: set[asyncio.Task[None]] = set()  # handlers
         self._held_bytes = 0  # of requests, in memory
         self._ticker: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event | None = None  # set when the last connection has gone
@@ -98,7 +102,7 @@ class Server:
 
     # Registration
 
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Sequence[GenericHandler]) -> None:
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[GenericHandler]) -> None:
         self._methods.add_generic(generic_rpc_handlers)
 
     def add_registered_method_handlers(
@@ -118,7 +122,9 @@ class Server:
         """Bind `host:port` or `unix:path`; return the port. Raises OSError, ValueError."""
         return self.add_listener(bind(address, shares_port=self._shares_port))
 
-    def add_secure_port(self, address: str, tls: Tls) -> int:
+    def add_secure_port(  # type: ignore[override]  # settings of our own: TLS 1.3, renewal
+        self, address: str, tls: Tls
+    ) -> int:
         """Bind with TLS 1.3; return the port. Raises OSError, ValueError, TlsUnusable."""
         files = TlsFiles(tls)
         return self._add(bind(address, shares_port=self._shares_port), files)
@@ -128,8 +134,9 @@ class Server:
         return self._add(listener, TlsFiles(tls) if tls else None)
 
     def _add(self, listener: socket.socket, files: TlsFiles | None) -> int:
-        self._listeners.append(Listener(listener, files, self._take))
-        return self._listeners[-1].port
+        added = Listener(listener, files, lambda: Connection(self), self.limits, self.counters)
+        self._listeners.append(added)
+        return added.port
 
     # Life
 
@@ -145,7 +152,7 @@ class Server:
         Clients are told by GOAWAY which of their calls are taken, so that they lose none.
         """
         for listener in self._listeners:
-            listener.close()
+            await listener.close()
         self._listeners.clear()
         for connection in list(self._connections):
             connection.drain()
@@ -218,38 +225,6 @@ class Server:
 
     # Inside
 
-    def _take(self, connection: socket.socket, files: TlsFiles | None) -> None:
-        """Begin with an accepted connection, or turn it away."""
-        if self.counters.connections >= self.limits.max_connections:
-            self.counters.connections_refused += 1
-            connection.close()
-            return
-        self.counters.connections += 1
-        self._own(self._shake_hands(connection, files))
-
-    async def _shake_hands(self, connection: socket.socket, files: TlsFiles | None) -> None:
-        if connection.family != socket.AF_UNIX:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        words: dict[str, Any] = {}
-        if files is not None:
-            words = {"ssl": files.context, "ssl_handshake_timeout": self.limits.handshake_timeout_s}
-        try:
-            await self.loop.connect_accepted_socket(lambda: Connection(self), connection, **words)
-        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
-            self._handshake_failed(error)
-        except asyncio.CancelledError:
-            self.counters.connections -= 1
-            raise
-
-    def _handshake_failed(self, error: Exception) -> None:
-        self.counters.connections -= 1
-        if isinstance(error, TimeoutError | ConnectionAbortedError):
-            self.counters.handshakes_stalled += 1
-        else:
-            self.counters.handshakes_failed += 1
-        reason = str(error) or type(error).__name__
-        log.info("handshake_failed", reason=reason)
-
     def _own(self, coroutine: Any) -> asyncio.Task[None]:
         """Start a task that this server ends when it stops."""
         task: asyncio.Task[None] = self.loop.create_task(coroutine)
@@ -263,8 +238,7 @@ class Server:
             connection.tick(now_s)
         self._shed()
         for listener in self._listeners:
-            if listener.tls is not None:
-                listener.tls.refresh()
+            listener.tick()
         self._ticker = self.loop.call_later(_TICK_S, self._tick)
 
     def _shed(self) -> None:

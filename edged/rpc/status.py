@@ -3,26 +3,26 @@
 Runs in: the doors of the gateway. Never: decides anything; it translates.
 """
 
-import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from edged import errors
 from edged.pool.errors import PoolFull
+from edged.rpc.codes import Code
 
 RETRY_HINT_MS = 50  # a full queue of 1,024 short calls drains in about this time
 
 # The first class that matches wins: special before general.
-STATUSES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
-    (errors.TaskUnknown, grpc.StatusCode.NOT_FOUND),
-    (errors.CallerError, grpc.StatusCode.INVALID_ARGUMENT),
-    (errors.DeadlinePassed, grpc.StatusCode.DEADLINE_EXCEEDED),
-    (PoolFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (errors.PlatformError, grpc.StatusCode.UNAVAILABLE),
+STATUSES: tuple[tuple[type[Exception], Code], ...] = (
+    (errors.TaskUnknown, Code.NOT_FOUND),
+    (errors.CallerError, Code.INVALID_ARGUMENT),
+    (errors.DeadlinePassed, Code.DEADLINE_EXCEEDED),
+    (PoolFull, Code.RESOURCE_EXHAUSTED),
+    (errors.PlatformError, Code.UNAVAILABLE),
 )
 
 
-def status_of(error: errors.LoopaiError) -> grpc.StatusCode:
+def status_of(error: errors.LoopaiError) -> Code:
     return next(code for family, code in STATUSES if isinstance(error, family))
 
 
@@ -33,8 +33,7 @@ def details_of(error: errors.LoopaiError) -> bytes:
     if error.retryable:
         delay = duration_pb2.Duration(nanos=RETRY_HINT_MS * 1_000_000)
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    code: int = status_of(error).value[0]
-    status = status_pb2.Status(code=code, message=str(error), details=details)
+    status = status_pb2.Status(code=status_of(error), message=str(error), details=details)
     return bytes(status.SerializeToString())
 
 

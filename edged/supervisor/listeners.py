@@ -16,7 +16,7 @@ BACKLOG = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listeners:
-    """grpc: bound but not listening, it reserves the port that the RPC server joins."""
+    """grpc: with grpcio, bound but not listening: it reserves the port that grpcio joins."""
 
     grpc: socket.socket
     http: socket.socket
@@ -24,7 +24,7 @@ class Listeners:
     control_path: Path
 
     @classmethod
-    def bind(cls, listen: Listen, runtime_dir: Path) -> "Listeners":
+    def bind(cls, listen: Listen, runtime_dir: Path, *, is_grpc_shared: bool) -> "Listeners":
         """Bind all. Raises ConfigInvalid naming the setting, the address and the reason."""
         for key in ("grpc", "http"):
             _check_loopback(key, getattr(listen, key), is_insecure=listen.insecure)
@@ -35,7 +35,10 @@ class Listeners:
         control.listen(8)
         http = _bind("http", listen.http)
         http.listen(BACKLOG)
-        return cls(grpc=_bind("grpc", listen.grpc), http=http, control=control, control_path=path)
+        grpc = _bind("grpc", listen.grpc, is_shared=is_grpc_shared)
+        if not is_grpc_shared:
+            grpc.listen(BACKLOG)
+        return cls(grpc=grpc, http=http, control=control, control_path=path)
 
     @property
     def grpc_address(self) -> str:
@@ -55,12 +58,12 @@ def _check_loopback(key: str, address: str, *, is_insecure: bool) -> None:
         raise ConfigInvalid(source=f"listen.{key}", reason=reason)
 
 
-def _bind(key: str, address: str) -> socket.socket:
+def _bind(key: str, address: str, *, is_shared: bool = False) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if key == "grpc":
+    if is_shared:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, int(port)))

@@ -59,7 +59,11 @@ class Supervisor:
 
     def _child(self, name: str, deployment: Deployment, *, with_key: bool) -> Child:
         descriptors = (
-            {"http": self._listeners.http.fileno(), "control": self._listeners.control.fileno()}
+            {
+                "grpc": self._listeners.grpc.fileno(),
+                "http": self._listeners.http.fileno(),
+                "control": self._listeners.control.fileno(),
+            }
             if name == "gateway"
             else {}
         )
@@ -146,9 +150,14 @@ def supervise(deployment: Deployment) -> int:
     runtime_dir = Path(tempfile.mkdtemp(prefix="edged-"))  # short: a Unix socket's path ends at 107
     try:
         with _claimed(deployment.storage.data_dir):
-            return Supervisor(deployment, Listeners.bind(deployment.listen, runtime_dir)).run()
+            return Supervisor(deployment, _listeners(deployment, runtime_dir)).run()
     finally:
         shutil.rmtree(runtime_dir, ignore_errors=True)
+
+
+def _listeners(deployment: Deployment, runtime_dir: Path) -> Listeners:
+    is_grpc_shared = deployment.runtime.rpc_server == "grpcio"
+    return Listeners.bind(deployment.listen, runtime_dir, is_grpc_shared=is_grpc_shared)
 
 
 @contextmanager
