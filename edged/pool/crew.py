@@ -24,7 +24,7 @@ from edged.pool.settings import PoolSettings
 from edged.pool.verdicts import Cause, cause_of, refusal_of
 from edged.pool.version import Version
 from edged.pool.worker import Worker
-from edged.pool.zygote import Zygote
+from edged.pool.zygote import Image, Zygote
 from edged.sandbox.control import Setup
 from edged.sandbox.frames import FrameMalformed
 from edged.sandbox.page import Running, SharedPage
@@ -45,6 +45,7 @@ class Crew:
         settings: PoolSettings,
         versions: Callable[[], Iterable[Version]],
         on_first_ready: Callable[[], None],
+        image: Image,
     ) -> None:
         """versions: those that may be asked to give a worker back."""
         self.report: JailReport | None = None
@@ -54,6 +55,7 @@ class Crew:
         self._settings = settings
         self._versions = versions
         self._on_first_ready = on_first_ready
+        self._image = image
         self._loop = asyncio.get_running_loop()
         self._zygote: Zygote | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -92,8 +94,9 @@ class Crew:
             parent_pid=os.getpid(),
             memory_bytes=settings.memory_limit_mb << 20,
             require=tuple(name for name in settings.require if name not in _POOL_ONLY),
+            without=self._image.without,
         )
-        self._zygote = Zygote(setup, self)
+        self._zygote = Zygote(self._image, setup, self)
         self._hello = b""
         self._ended = self._loop.create_future()
         try:

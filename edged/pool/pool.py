@@ -33,6 +33,7 @@ from edged.pool.report import JailReport
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call, PoolStats, ProgramSource, Result, VersionStats
 from edged.pool.version import Version
+from edged.pool.zygote import OURS, Image
 from edged.sandbox.frames import Outcome
 from edged.sandbox.refusals import ProgramRefused
 
@@ -60,8 +61,9 @@ log = structlog.get_logger(__name__)
 class Pool:
     """Program versions by key, and the jailed workers that serve them."""
 
-    def __init__(self, settings: PoolSettings) -> None:
+    def __init__(self, settings: PoolSettings, image: Image = OURS) -> None:
         self._settings = settings
+        self._image = image
         self._time_limit_ns = int(settings.time_limit_ms * 1e6)
         self._versions: dict[str, Version] = {}
         self._retiring: list[Version] = []  # those that still had calls at the last look
@@ -95,7 +97,7 @@ class Pool:
 
         Raises IsolationTooWeak when this machine lacks a barrier that the settings require.
         """
-        self._crew = Crew(self._settings, self._versions.values, self._started.set)
+        self._crew = Crew(self._settings, self._versions.values, self._started.set, self._image)
         try:
             await self._keep_zygote(self._crew)
         except Exception as error:

@@ -12,19 +12,37 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import edged
 from edged.sandbox.control import Message, Order, Setup, receive, send
+from edged.sandbox.layers import NOTHING
 
 _ROOT: Final = str(Path(edged.__file__).parent.parent)
-BOOTSTRAP: Final = (
-    "import sys; sys.path.append(sys.argv[2]); "
+_BOOTSTRAP: Final = (
+    "import sys; sys.path.extend(sys.argv[2:]); "
     "from edged.sandbox.zygote import main; main(int(sys.argv[1]))"
 )
 _LAST_WORDS_BYTES: Final = 4096
 _REAPING_S: Final = 0.5  # it needs a millisecond for each worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """What a zygote is made of. Only trials and tests make another than the default.
+
+    path: where its imports are found, besides the interpreter's own. without: layers of the sandbox
+    that are left out.
+    """
+
+    python: str = sys.executable
+    path: tuple[str, ...] = (_ROOT,)
+    without: frozenset[str] = NOTHING
+
+
+OURS: Final = Image()
 
 
 class Listener(Protocol):
@@ -42,7 +60,8 @@ class Listener(Protocol):
 class Zygote:
     """One zygote process, from start to death."""
 
-    def __init__(self, setup: Setup, listener: Listener) -> None:
+    def __init__(self, image: Image, setup: Setup, listener: Listener) -> None:
+        self._image = image
         self._setup = setup
         self._listener = listener
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,7 +76,9 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             fd = theirs.fileno()
-            command = [sys.executable, "-I", "-X", "utf8", "-c", BOOTSTRAP, str(fd), _ROOT]
+            image = self._image
+            options = ["-I", "-X", "utf8", "-c", _BOOTSTRAP]
+            command = [image.python, *options, str(fd), *image.path]
             self._process = subprocess.Popen(
                 command,
                 env={},

@@ -9,7 +9,7 @@ deadline and memory limit: each of them can be made slow or large by the program
 import json
 import math
 from time import monotonic_ns
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
 from edged.sandbox.frames import (
@@ -21,7 +21,6 @@ from edged.sandbox.frames import (
     Outcome,
     pack_result,
 )
-from edged.sandbox.loader import Program
 from edged.sandbox.page import SharedPage
 from edged.sandbox.results import describe_error, encode, split_confidence
 
@@ -52,6 +51,15 @@ _OUT_OF_MEMORY: Final[Ending] = (
 Answer = tuple[bytes, int, bool]
 """The frame to send, when the call ended, whether this process may not serve another one."""
 
+
+class Runnable(Protocol):
+    """A loaded program."""
+
+    def run(self, input_data: object) -> object:
+        """Return its result; raises whatever it raises."""
+        ...
+
+
 _read_run: Final = RUN.unpack_from
 _RUN_BYTES: Final = RUN.size
 _decode: Final = json.JSONDecoder().decode
@@ -63,7 +71,7 @@ class CallRunner:
 
     def __init__(
         self,
-        program: Program,
+        program: Runnable,
         *,
         page: SharedPage,
         deadline: SoftDeadline,

@@ -14,6 +14,8 @@ import struct
 from dataclasses import asdict, dataclass
 from typing import Final, NamedTuple
 
+from edged.sandbox.layers import NOTHING
+
 _HEAD: Final = struct.Struct("<BIi")
 _MAX_BYTES: Final = 16 * 1024
 _MAX_FDS: Final = 2
@@ -44,9 +46,10 @@ class Setup:
     parent_pid: int
     memory_bytes: int
     require: tuple[str, ...]
+    without: frozenset[str] = NOTHING  # layers; a daemon's pool leaves none out
 
     def pack(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(asdict(self) | {"without": sorted(self.without)}).encode()
 
     @classmethod
     def unpack(cls, text: bytes) -> "Setup":
@@ -55,6 +58,7 @@ class Setup:
             parent_pid=fields["parent_pid"],
             memory_bytes=fields["memory_bytes"],
             require=tuple(fields["require"]),
+            without=frozenset(fields["without"]),
         )
 
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from edged.sandbox import kernel, seccomp
+from edged.sandbox import kernel, layers, seccomp
 
 # The range that systemd keeps for dynamic users: no account of the host is inside.
 FIRST_UID: Final = 61184
@@ -49,24 +49,31 @@ class Achieved:
         return asdict(self)
 
 
-def lock(*, worker_id: int, keep_fds: Iterable[int], memory_bytes: int) -> Achieved:
+def lock(
+    *,
+    worker_id: int,
+    keep_fds: Iterable[int],
+    memory_bytes: int,
+    without: frozenset[str] = layers.NOTHING,
+) -> Achieved:
     """Put up every barrier that this machine allows, then test them.
 
     keep_fds: the only files that stay open, besides the standard streams, which lead nowhere.
-    memory_bytes: of address space, in all.
+    memory_bytes: of address space, in all. without: layers that a trial leaves out.
     """
     _close_files(keep_fds)
     kernel.die_with_parent()
-    uid_dropped = _become_nobody(FIRST_UID + worker_id % UID_COUNT)
+    uid = FIRST_UID + worker_id % UID_COUNT
+    uid_dropped = layers.UID not in without and _become_nobody(uid)
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     dies_with_parent = kernel.die_with_parent()
     kernel.prctl(kernel.PR_SET_MDWE, 1)
-    landlock_abi = _deny_files()
+    landlock_abi = 0 if layers.LANDLOCK in without else _deny_files()
     not_dumpable = kernel.prctl(kernel.PR_GET_DUMPABLE) == 0
     no_new_privs = kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) == 1
-    rlimits = _limit_resources(memory_bytes)
-    seccomp_loaded = _filter_system_calls()
+    rlimits = layers.RLIMITS not in without and _limit_resources(memory_bytes)
+    seccomp_loaded = layers.SECCOMP not in without and _filter_system_calls()
     return Achieved(
         dies_with_parent=dies_with_parent,
         uid_dropped=uid_dropped,

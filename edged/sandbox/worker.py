@@ -15,14 +15,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final, NoReturn
 
-from edged.sandbox import jail
+from edged.sandbox import jail, layers
 from edged.sandbox.answers import Answers
-from edged.sandbox.call import CallRunner
+from edged.sandbox.call import CallRunner, Runnable
 from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
 from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
 from edged.sandbox.frames import RECEIVE_BYTES, Inbox, Kind, Load, frame, unpack_load
-from edged.sandbox.loader import Program, load
+from edged.sandbox.loader import load
 from edged.sandbox.page import SharedPage
+from edged.sandbox.plain import load_plain
 from edged.sandbox.policy import SourceLimits
 from edged.sandbox.refusals import ProgramRefused, Refusal
 
@@ -37,14 +38,16 @@ def serve(
     page_fd: int,
     memory_bytes: int,
     require: Sequence[str],
+    without: frozenset[str],
 ) -> NoReturn:
     """Lock this process and answer calls. Leaves by `os._exit`: nothing of the zygote may run.
 
     memory_bytes: of address space for loading and again for a call. require: names of barriers.
+    without: layers that a trial leaves out.
     """
     status = EXIT_BROKEN
     try:
-        worker = Worker(channel, SharedPage.open(page_fd))
+        worker = Worker(channel, SharedPage.open(page_fd), without)
         status = worker.run(worker_id=worker_id, memory_bytes=memory_bytes, require=require)
     except MemoryError:
         status = EXIT_MEMORY
@@ -55,8 +58,9 @@ def serve(
 class Worker:
     """The life of one process, from fork to exit."""
 
-    def __init__(self, channel: socket.socket, page: SharedPage) -> None:
+    def __init__(self, channel: socket.socket, page: SharedPage, without: frozenset[str]) -> None:
         self._channel = channel
+        self._without = without
         self._page = page
         self._deadline = SoftDeadline()
         self._answers = Answers(channel, self._deadline)
@@ -74,6 +78,7 @@ class Worker:
             worker_id=worker_id,
             keep_fds=(self._channel.fileno(), self._statm_fd),
             memory_bytes=used_bytes + 2 * memory_bytes + HEADROOM_BYTES,
+            without=self._without,
         )
         self._say(Kind.READY, achieved.as_json())
         if not all(getattr(achieved, barrier, False) for barrier in require):
@@ -98,13 +103,13 @@ class Worker:
         return EXIT_DONE
 
     def _say_last(self) -> None:
-        _limit_memory(resource.getrlimit(resource.RLIMIT_AS)[1], keep_hard=True)
+        self._limit_memory(resource.getrlimit(resource.RLIMIT_AS)[1], keep_hard=True)
         self._answers.flush()
 
     def _load(self, order: Load) -> CallRunner | None:
         """Return None when the program is refused."""
         used_bytes = jail.used_address_space_bytes(self._statm_fd)
-        _limit_memory(used_bytes + order.memory_bytes, keep_hard=True)
+        self._limit_memory(used_bytes + order.memory_bytes, keep_hard=True)
         try:
             program = self._load_bounded(order)
         except ProgramRefused as refused:
@@ -122,19 +127,20 @@ class Worker:
         gc.freeze()
         used_bytes = jail.used_address_space_bytes(self._statm_fd)
         os.close(self._statm_fd)
-        _limit_memory(used_bytes + order.memory_bytes, keep_hard=False)
+        self._limit_memory(used_bytes + order.memory_bytes, keep_hard=False)
         self._channel.sendall(frame(Kind.LOADED, 0, b""))
         return runner
 
-    def _load_bounded(self, order: Load) -> Program:
+    def _load_bounded(self, order: Load) -> Runnable:
         """Raise ProgramRefused whatever goes wrong: a program that cannot be loaded is refused."""
         try:
             try:
                 now_ns = time.monotonic_ns()
                 self._deadline.arm(now_ns, now_ns + order.load_limit_ns)
                 source = order.source.decode()
-                limits = SourceLimits(source_bytes=order.source_bytes_limit)
-                return load(source, limits)
+                if layers.LANGUAGE in self._without:
+                    return load_plain(source)
+                return load(source, SourceLimits(source_bytes=order.source_bytes_limit))
             finally:
                 self._deadline.disarm()
         except DeadlinePassed:
@@ -144,19 +150,20 @@ class Worker:
         except MemoryError:
             raise _refused("a program that takes too much memory to load", "") from None
 
+    def _limit_memory(self, soft_bytes: int, *, keep_hard: bool) -> None:
+        if layers.RLIMITS in self._without:
+            return
+        hard_bytes = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if not keep_hard:
+            hard_bytes = min(hard_bytes, soft_bytes + HEADROOM_BYTES)
+        resource.setrlimit(resource.RLIMIT_AS, (min(soft_bytes, hard_bytes), hard_bytes))
+
     def _say(self, kind: Kind, content: object) -> None:
         self._channel.sendall(frame(kind, 0, json.dumps(content).encode()))
 
 
 def _refused(what: str, instead: str) -> ProgramRefused:
     return ProgramRefused((Refusal(line=1, column=1, what=what, instead=instead),))
-
-
-def _limit_memory(soft_bytes: int, *, keep_hard: bool) -> None:
-    hard_bytes = resource.getrlimit(resource.RLIMIT_AS)[1]
-    if not keep_hard:
-        hard_bytes = min(hard_bytes, soft_bytes + HEADROOM_BYTES)
-    resource.setrlimit(resource.RLIMIT_AS, (min(soft_bytes, hard_bytes), hard_bytes))
 
 
 def _ignore(_unraisable: object) -> None:

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from edged.sandbox import kernel, worker
+from edged.sandbox import kernel, layers, worker
 from edged.sandbox.control import Order, Setup, receive, send
 from edged.sandbox.exits import EXIT_BROKEN
 from edged.sandbox.proof import forbidden_acts_that_kill
@@ -57,10 +57,11 @@ class Zygote:
         self._events = select.poll()
 
     def run(self) -> None:
+        without = self._setup.without
         report = {
             "clean_zygote": _is_clean(),
-            "namespaces_left": _leave_namespaces(),
-            "kills": forbidden_acts_that_kill(),
+            "namespaces_left": [] if layers.NAMESPACES in without else _leave_namespaces(),
+            "kills": forbidden_acts_that_kill(without),
             "python": sys.version.split()[0],
         }
         _warm()
@@ -109,6 +110,7 @@ class Zygote:
             page_fd=page_fd,
             memory_bytes=self._setup.memory_bytes,
             require=self._setup.require,
+            without=self._setup.without,
         )
 
     def _end_workers(self) -> None:

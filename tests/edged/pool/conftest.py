@@ -7,28 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import edged.pool.zygote
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
+from edged.pool.zygote import Image
 
 ROOT = Path(__file__).resolve().parents[3]
-
-# What a program looks like that has broken out of its language: plain Python behind the kernel's
-# barriers alone. Only a test can start a zygote like this.
-WITHOUT_LANGUAGE = """
-import sys
-sys.path.append(sys.argv[2])
-from edged.sandbox import worker, zygote
-class Plain:
-    def __init__(self, source):
-        self.names = {}
-        exec(source, self.names)
-    def run(self, value):
-        return self.names["run"](value)
-worker.load = lambda source, limits: Plain(source)
-zygote.main(int(sys.argv[1]))
-"""
-
 
 # Little memory, so that a busy machine fills it well within the time limit.
 QUICK = PoolSettings(time_limit_ms=500, memory_limit_mb=48)
@@ -41,10 +24,9 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def escaped_pool(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Pool]:
+async def escaped_pool() -> AsyncIterator[Pool]:
     """A pool whose programs are plain Python."""
-    monkeypatch.setattr(edged.pool.zygote, "BOOTSTRAP", WITHOUT_LANGUAGE)
-    async with Pool(QUICK) as pool:
+    async with Pool(QUICK, Image(without=frozenset({"language"}))) as pool:
         yield pool
 
 
