@@ -26,7 +26,13 @@ from edged.errors import ConfigInvalid
 
 MAX_FILE_BYTES = 1024 * 1024
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-PATHS = {("storage", "data_dir"), ("artifacts", "folder"), ("validation", "*", "artifact")}
+PATHS = {
+    ("storage", "data_dir"),
+    ("storage", "encryption", "key_file"),
+    ("artifacts", "folder"),
+    ("validation", "*", "artifact"),
+}
+KEYS = {"cloud.api_key": "--api-key-file", "storage.encryption.key": "storage.encryption.key_file"}
 
 
 def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None) -> Deployment:
@@ -54,7 +60,9 @@ def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None)
 
     try:
         layered = Layered(**_with_short_names(flags, api_key_file))
-        return Deployment.model_validate(layered.model_dump(exclude_unset=True))
+        values = layered.model_dump(exclude_unset=True)
+        _read_data_keys(values)
+        return Deployment.model_validate(values)
     except (ValidationError, SettingsError) as error:
         raise ConfigInvalid(source=str(file or "settings"), reason=_first_line(error)) from error
 
@@ -65,16 +73,28 @@ def _with_short_names(flags: Mapping[str, Any], api_key_file: Path | None) -> di
               for section, keys in flags.items()}  # fmt: skip
     key = os.environ.get("LOOPAI_API_KEY")
     if api_key_file is not None:
-        try:
-            key = api_key_file.read_text().strip()
-        except OSError as error:
-            raise ConfigInvalid(source=str(api_key_file), reason=str(error.strerror)) from error
+        key = _read_secret(api_key_file)
     if key:
         values.setdefault("cloud", {})["api_key"] = key
     task = os.environ.get("LOOPAI_TASK_ID")
     if task and "tasks" not in values:
         values["tasks"] = (task,)
     return values
+
+
+def _read_data_keys(values: dict[str, Any]) -> None:
+    """Replace storage.encryption.key_file by what it holds: children inherit the keys."""
+    encryption = values.get("storage", {}).get("encryption", {})
+    if encryption.get("key") is None and encryption.get("key_file") is not None:
+        encryption["key"] = ",".join(_read_secret(encryption["key_file"]).split())
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is not text"
+        raise ConfigInvalid(source=str(path), reason=reason) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -88,7 +108,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigInvalid(source=str(path), reason=" ".join(str(error).split())) from error
     if not isinstance(document, dict | None):
         raise ConfigInvalid(source=str(path), reason="must be a mapping of sections")
-    _check_key_is_reference(path, document or {})
+    for name, instead in KEYS.items():
+        _check_key_is_reference(path, document or {}, name, instead)
     return cast("dict[str, Any]", _expanded(document or {}, path, base=path.parent.resolve()))
 
 
@@ -101,11 +122,15 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def _check_key_is_reference(path: Path, document: Mapping[str, Any]) -> None:
-    cloud = document.get("cloud")
-    key = cloud.get("api_key") if isinstance(cloud, dict) else None
-    if key is not None and not REFERENCE.fullmatch(str(key)):
-        reason = "cloud.api_key: write ${LOOPAI_API_KEY}, or use --api-key-file; never the key"
+def _check_key_is_reference(
+    path: Path, document: Mapping[str, Any], name: str, instead: str
+) -> None:
+    value: Any = document
+    for step in name.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    if value is not None and not REFERENCE.fullmatch(str(value)):
+        variable = "${LOOPAI_API_KEY}" if name == "cloud.api_key" else "${LOOPAI_DATA_KEY}"
+        reason = f"{name}: write {variable}, or use {instead}; never the key"
         raise ConfigInvalid(source=str(path), reason=reason)
 
 

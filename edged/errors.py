@@ -14,6 +14,9 @@ LoopaiError
     ├── DeadlinePassed        the caller's deadline passed before the program ran
     ├── RunLost               the worker vanished, twice; nobody knows how the execution fared
     ├── LogUnwritable         the execution could not be logged, so it is not answered
+    ├── KeyMissing            a line of a log is encrypted under a key that is not configured
+    ├── SealedDamaged         an encrypted line that was changed
+    ├── KeyInvalid            a key for encryption at rest that is none
     ├── Draining              this process is stopping
     ├── ArtifactInvalid       an archive or an unpacked artifact that does not hold together
     ├── DigestMismatch
@@ -105,6 +108,21 @@ class LogUnwritable(PlatformError):
     code = "log_unwritable"
     text = "the execution could not be logged: {reason}; free space or fix permissions at {path}"
     retryable = True
+
+
+class KeyMissing(PlatformError):
+    code = "key_missing"
+    text = "the log is encrypted; {key} is needed to read it, see storage.encryption"
+
+
+class SealedDamaged(PlatformError):
+    code = "sealed_damaged"
+    text = "an encrypted line of the log cannot be opened: {reason}"
+
+
+class KeyInvalid(PlatformError):
+    code = "key_invalid"
+    text = "a key of storage.encryption must be 64 hex digits: openssl rand -hex 32 makes one"
 
 
 class Draining(PlatformError):

@@ -5,16 +5,26 @@ Runs in: every process that keeps state on disk. Never: leaves a half-written fi
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `content`: temporary name, fsync, rename, fsync the folder."""
+    with whole_file(path, mode=mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Give a file that takes its name when the block ends well, and else leaves nothing."""
     temporary = _beside(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

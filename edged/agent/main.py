@@ -59,7 +59,7 @@ class Agent:
     """All parts of the cold path, wired to each other."""
 
     def __init__(self, deployment: Deployment, control_path: Path) -> None:
-        layout = Layout(deployment.storage.data_dir)
+        layout = deployment.storage.layout
         layout.state.mkdir(parents=True, exist_ok=True)
         store = ArtifactStore(layout)
         self._applier = Applier(layout, store, control_path)

@@ -9,7 +9,6 @@ oracle cannot answer delays nobody, and a kill repeats at most what the window h
 """
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import orjson
@@ -111,7 +110,7 @@ class TaskValidator:
     async def _take(self, chunk: Chunk, progress: Progress, asks: asyncio.TaskGroup) -> None:
         """Draw from the lines, and start what is to be done for each sample."""
         is_last_drawn = False
-        for line, end in _with_ends(chunk):
+        for line, end in chunk.with_ends():
             drawn = self._draw(line, progress)
             is_last_drawn = drawn is not None
             if drawn is None:
@@ -196,14 +195,6 @@ class TaskValidator:
                 return
             await self._settings.patience.wait(attempt)
             attempt += 1
-
-
-def _with_ends(chunk: Chunk) -> Iterator[tuple[bytes, int]]:
-    """Yield each line with the position after it."""
-    end = chunk.end - sum(len(line) + 1 for line in chunk.lines)
-    for line in chunk.lines:
-        end += len(line) + 1
-        yield line, end
 
 
 def _question(executed: Executed) -> Question:

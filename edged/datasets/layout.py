@@ -1,4 +1,4 @@
-"""Where a data_dir keeps what: the paths of the specification, in one place.
+"""Where a data_dir keeps what, and under which keys: the paths of the specification, in one place.
 
 Pure. Never: touches the disk.
 """
@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edged.datasets.sealing import Keyring
+
 LogKind = Literal["executions", "outcomes", "validations", "decisions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folders below one edge's data_dir."""
+    """The folders below one edge's data_dir. keyring: None where logs are in clear."""
 
     data_dir: Path
+    keyring: Keyring | None = None
 
     @property
     def datasets(self) -> Path:

@@ -1,71 +1,71 @@
 """Find executions in the log again by their ids, days later.
 
-Runs in: the agent, in a thread. Talks to: the files that the gateway appends to. Never: reads a
-whole day for one execution.
+Runs in: the agent, in a thread. Talks to: the files that the gateway appends to, and archives of
+them. Never: reads a whole day for one execution.
 
-An execution's id is a UUIDv7, so it names the millisecond in which the call arrived; its line was
-appended when the call ended. So a day's file is nearly sorted by id. A binary search over bytes
-finds the neighbourhood, and what lies within `SLACKS_S` of the wanted times is read: first what
-fits ordinary programs, then what fits the longest time limit that can be configured. Ids that lie
-near each other are looked for in one pass, which is the usual case: truths come in the order of
-the calls.
+An execution's id names the millisecond in which the call arrived; its line was appended when the
+call ended. So a day's file is nearly sorted by id. A binary search over bytes finds the
+neighbourhood (in an archive: the headers of its members do), and what lies within `SLACKS_S` of
+the wanted times is read: first what fits ordinary programs, then what fits the longest time limit
+that can be configured. Ids that lie near each other are looked for in one pass, which is the usual
+case: truths come in the order of the calls.
 """
 
 import os
 import time
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
-from uuid import UUID
 
+from edged.datasets.archives import read_lines, stored_files
+from edged.datasets.ids import ID_AT, ID_BYTES, id_ms, line_ms
 from edged.datasets.layout import Layout
+from edged.datasets.members import Member, members_of
+from edged.datasets.sealing import Keyring, opened
 
 SLACKS_S: Final = (2.0, 660.0)
-_ID_AT: Final = len(b'{"execution_id":"')  # the specification's first key, as records.render writes
-_ID_BYTES: Final = 36
 _NEAR_BYTES: Final = 64 * 1024  # of a binary search: below that, reading on is cheaper
 
 
 def find_lines(layout: Layout, task: str, ids: Iterable[str]) -> dict[str, bytes]:
-    """Return the log line of each id that is still there. Ids that are no UUIDv7 are not."""
-    wanted = {name: at_ms for name in ids if (at_ms := _arrived_ms(name)) is not None}
+    """Return the log line of each id that is still there. Ids that are no UUIDv7 are not.
+
+    Raises KeyMissing or SealedDamaged.
+    """
+    wanted = {name: at_ms for name in ids if (at_ms := id_ms(name)) is not None}
     found: dict[str, bytes] = {}
-    folder = layout.log(task, "executions")
     for slack_s in SLACKS_S:
         missing = {name: at_ms for name, at_ms in wanted.items() if name not in found}
-        for path, times in _by_file(folder, missing):
-            found.update(_find_in(path, times, int(slack_s * 1000)))
+        for path, times in _by_file(layout, task, missing):
+            found.update(_find_in(path, layout.keyring, times, int(slack_s * 1000)))
     return found
 
 
-def _arrived_ms(execution_id: str) -> int | None:
-    """Return when the call arrived, in ms since the epoch. Source: RFC 9562, 5.7."""
-    try:
-        identifier = UUID(execution_id)
-    except ValueError:
-        return None
-    return identifier.int >> 80 if identifier.version == 7 else None
-
-
-def _by_file(folder: Path, wanted: dict[str, int]) -> Iterator[tuple[Path, dict[str, int]]]:
+def _by_file(
+    layout: Layout, task: str, wanted: dict[str, int]
+) -> Iterator[tuple[Path, dict[str, int]]]:
     """Yield the files that may hold some, with those; a call may have ended on the next day."""
     by_day: dict[str, dict[str, int]] = {}
     for name, at_ms in wanted.items():
         for day_s in (0, 86_400):
             date = time.strftime("%Y-%m-%d", time.gmtime(at_ms // 1000 + day_s))
             by_day.setdefault(date, {})[name] = at_ms
-    for date, names in sorted(by_day.items()):
-        for path in sorted(folder.glob(f"{date}*.jsonl")):
-            yield path, names
+    for log, path in stored_files(layout, task, "executions") if by_day else []:
+        if log.date in by_day:
+            yield path, by_day[log.date]
 
 
-def _find_in(path: Path, wanted: dict[str, int], slack_ms: int) -> dict[str, bytes]:
+def _find_in(
+    path: Path, keyring: Keyring | None, wanted: dict[str, int], slack_ms: int
+) -> dict[str, bytes]:
     names = {name.encode(): name for name in wanted}
     found = {}
     with path.open("rb") as file:
+        source = _Archive(file, keyring) if path.suffix == ".gz" else _Lines(file, keyring)
         for first_ms, last_ms in _spans(wanted.values(), slack_ms):
-            for line in _lines_between(file, first_ms, last_ms):
-                name = names.get(line[_ID_AT : _ID_AT + _ID_BYTES])
+            for line in source.between(first_ms, last_ms):
+                name = names.get(line[ID_AT : ID_AT + ID_BYTES])
                 if name is not None:
                     found[name] = line
     return found
@@ -82,33 +82,57 @@ def _spans(times_ms: Iterable[int], slack_ms: int) -> list[tuple[int, int]]:
     return spans
 
 
-def _lines_between(file: BinaryIO, first_ms: int, last_ms: int) -> Iterator[bytes]:
-    """Yield whole lines from the first neighbourhood to the end of the last one."""
-    file.seek(_offset_of(file, first_ms))
-    for line in file:
-        if _line_ms(line) > last_ms:
+class _Lines:
+    """A file of lines, nearly sorted by id."""
+
+    def __init__(self, file: BinaryIO, keyring: Keyring | None) -> None:
+        self._file = file
+        self._keyring = keyring
+
+    def between(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
+        """Yield whole lines from the first neighbourhood to the end of the last one."""
+        self._file.seek(self._offset_of(first_ms))
+        for stored in self._file:
+            for line in opened(stored[:-1], self._keyring) if stored.endswith(b"\n") else ():
+                if line_ms(line) > last_ms:
+                    return
+                yield line
+
+    def _offset_of(self, at_ms: int) -> int:
+        """Return the start of a line at or a little before the first one of that time."""
+        file = self._file
+        low, high = 0, os.fstat(file.fileno()).st_size  # low: always the start of a line
+        while high - low > _NEAR_BYTES:
+            file.seek((low + high) // 2)
+            file.readline()  # to the start of a line
+            start = file.tell()
+            if start >= high or self._ms(file.readline()) >= at_ms:
+                high = (low + high) // 2
+            else:
+                low = start
+        return low
+
+    def _ms(self, stored: bytes) -> int:
+        inner = opened(stored.rstrip(b"\n"), self._keyring)
+        return line_ms(inner[0]) if inner else 0
+
+
+class _Archive:
+    """A file of members that say when they begin."""
+
+    def __init__(self, file: BinaryIO, keyring: Keyring | None) -> None:
+        self._file = file
+        self._keyring = keyring
+        members = members_of(file)
+        self._members = [Member(0, 0, 0)] if members is None else list(members)
+
+    def between(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
+        """Yield the lines of every member that may hold some of that time."""
+        if not self._members[0].size:  # compressed by somebody else
+            yield from read_lines(Path(self._file.name), self._keyring)
             return
-        if line.endswith(b"\n"):
-            yield line[:-1]
-
-
-def _offset_of(file: BinaryIO, at_ms: int) -> int:
-    """Return the start of a line at or a little before the first one of that time."""
-    low, high = 0, os.fstat(file.fileno()).st_size  # low: always the start of a line
-    while high - low > _NEAR_BYTES:
-        file.seek((low + high) // 2)
-        file.readline()  # to the start of a line
-        start = file.tell()
-        if start >= high or _line_ms(file.readline()) >= at_ms:
-            high = (low + high) // 2
-        else:
-            low = start
-    return low
-
-
-def _line_ms(line: bytes) -> int:
-    """Return the time in a line's id; 0 for a line that is none of ours, which is read over."""
-    try:
-        return int(line[_ID_AT : _ID_AT + 8] + line[_ID_AT + 9 : _ID_AT + 13], 16)
-    except ValueError:
-        return 0
+        ends_ms = [after.first_ms for _, after in pairwise(self._members)] + [last_ms + 1]
+        for member, end_ms in zip(self._members, ends_ms, strict=True):
+            if member.first_ms <= last_ms and end_ms >= first_ms:
+                for stored in member.read(self._file).split(b"\n")[:-1]:
+                    yield from opened(stored, self._keyring)

@@ -5,143 +5,148 @@ Never: rewrites a line, or lets two writers share a file.
 
 One `write` per append: a kill between two appends leaves whole lines only, and one in the middle
 of a write leaves a torn tail whose callers never got an answer. The next writer sets it aside.
+A file that the disk refused is let go and opened anew by its path: whatever is mounted or
+permitted there by then is used, without a restart.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
+from edged.datasets.dayfile import ROLL_BYTES, DayFile
 from edged.datasets.layout import Layout, LogKind
 from edged.errors import LogUnwritable
 
-TAIL_BYTES = 64 * 1024
+RETRY_S = 0.2  # after a refusal, appends are refused for this long without asking the disk
+PROBE_BYTES = 256 * 1024  # a disk that takes these after a refusal takes appends again
+_DAY_S = 86_400
 
 
 class LogWriter:
     """The day files of one kind of log for all tasks of a data_dir.
 
     clock: seconds since the epoch; the UTC day it names chooses the file. prefix: of file names.
+    is_synced: the owner asks `unsynced` for what to sync.
     """
 
     def __init__(
-        self, layout: Layout, kind: LogKind, clock: Callable[[], float], *, prefix: str = ""
+        self,
+        layout: Layout,
+        kind: LogKind,
+        clock: Callable[[], float],
+        *,
+        prefix: str = "",
+        is_synced: bool = False,
+        roll_bytes: int = ROLL_BYTES,
     ) -> None:
         self._layout = layout
         self._kind = kind
         self._clock = clock
         self._prefix = prefix
+        self._seal = layout.keyring.sealer().seal if layout.keyring else None
+        self._is_synced = is_synced
+        self._roll_bytes = roll_bytes
         self._files: dict[str, DayFile] = {}  # task → the file held open and locked
-        self._day = -1
+        self._dirty: set[DayFile] = set()  # with lines that may not survive a power loss
+        self._retired: list[int] = []  # descriptors of dirty files that are appended no more
+        self._day_ends_s = 0.0
         self._date = ""
+        self._refusal: LogUnwritable | None = None
+        self._retry_s = 0.0  # monotonic
 
     def append(self, task: str, lines: list[bytes]) -> Path:
         """Write whole lines, newlines included, and return the file that has them.
 
         Raises LogUnwritable; then none is there.
         """
+        if self._refusal is not None and time.monotonic() < self._retry_s:
+            raise self._refusal
+        content = b"".join(lines)
+        if self._seal is not None:
+            content = self._seal(content)
         file = self._file(task)
         try:
-            file.append(b"".join(lines))
+            file.append(content)
         except OSError as error:
-            raise LogUnwritable(reason=error.strerror, path=file.path) from error
+            self._let_go(task)
+            raise self._refused(error, file.path) from error
+        self._refusal = None
+        if self._is_synced:
+            self._dirty.add(file)
         return file.path
 
     def check(self) -> None:
-        """Raise LogUnwritable unless the log's folder can be written."""
+        """Raise LogUnwritable unless the log's folder can be written. Once a second or so.
+
+        Also lets go of the files of past days, which nobody may archive while they are held.
+        """
+        self._let_past_days_go()
         folder = self._layout.datasets
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe = folder / f".probe-{os.getpid()}"
-            probe.write_bytes(b"\n")
-            probe.unlink()
-        except OSError as error:
+            try:
+                probe.write_bytes(b"\n" * (PROBE_BYTES if self._refusal else 1))
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as error:  # what is open may still be appended to
             raise LogUnwritable(reason=error.strerror, path=folder) from error
+        self._refusal = None
+
+    def unsynced(self) -> list[int]:
+        """Return descriptors of all that was appended since the last call; the caller closes them.
+
+        They are the caller's own: a thread may sync them while this writer goes on.
+        """
+        taken = [os.dup(file.fileno()) for file in self._dirty] + self._retired
+        self._dirty.clear()
+        self._retired = []
+        return taken
 
     def close(self) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        for task in list(self._files):
+            self._let_go(task)
 
-    def _file(self, task: str) -> "DayFile":
-        date = self._today()
+    def _file(self, task: str) -> DayFile:
+        if self._clock() >= self._day_ends_s:
+            self._begin_day()
         file = self._files.get(task)
-        if file is not None and file.date >= date:
-            return file  # a file's date never goes back when the clock does
+        # A file's date never goes back when the clock does.
+        if file is not None and file.date >= self._date and file.size < self._roll_bytes:
+            return file
         folder = self._layout.log(task, self._kind)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            opened = DayFile.open(folder, date, prefix=self._prefix)
+            date = max(self._date, file.date if file else "")
+            opened = DayFile.open(folder, date, prefix=self._prefix, roll_bytes=self._roll_bytes)
         except OSError as error:
-            raise LogUnwritable(reason=error.strerror, path=folder) from error
+            raise self._refused(error, folder) from error
         if file is not None:
-            file.close()
+            self._let_go(task)
         self._files[task] = opened
         return opened
 
-    def _today(self) -> str:
+    def _begin_day(self) -> None:
         now_s = self._clock()
-        day = int(now_s // 86_400)
-        if day != self._day:
-            self._day = day
-            self._date = time.strftime("%Y-%m-%d", time.gmtime(now_s))
-        return self._date
+        self._day_ends_s = (now_s // _DAY_S + 1) * _DAY_S
+        self._date = time.strftime("%Y-%m-%d", time.gmtime(now_s))
 
+    def _let_past_days_go(self) -> None:
+        today = time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
+        for task, file in list(self._files.items()):
+            if file.date < today:
+                self._let_go(task)
 
-class DayFile:
-    """One open, locked, append-only file that ends in a newline."""
+    def _let_go(self, task: str) -> None:
+        file = self._files.pop(task)
+        if file in self._dirty:
+            self._dirty.discard(file)
+            self._retired.append(file.fileno())  # closed by whoever syncs it
+        else:
+            file.close()
 
-    def __init__(self, path: Path, date: str, descriptor: int) -> None:
-        self.path = path
-        self.date = date
-        self._descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
-
-    @classmethod
-    def open(cls, folder: Path, date: str, *, prefix: str = "") -> "DayFile":
-        """Open `<date>.jsonl`, or `<date>.1.jsonl` and so on where another writer holds it."""
-        for index in count():
-            path = folder / f"{prefix}{date}{f'.{index}' if index else ''}.jsonl"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-                continue
-            _set_torn_tail_aside(descriptor, path)
-            return cls(path, date, descriptor)
-        raise AssertionError("count() does not end")
-
-    def append(self, content: bytes) -> None:
-        """Write all of it or, where the disk refuses a part, none. Raises OSError."""
-        view = memoryview(content)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError:
-            os.ftruncate(self._descriptor, self._size)
-            raise
-        self._size += len(content)
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-def _set_torn_tail_aside(descriptor: int, path: Path) -> None:
-    """Move what follows the last newline to `<path>.torn`."""
-    size = os.fstat(descriptor).st_size
-    end = size
-    while end > 0:
-        start = max(0, end - TAIL_BYTES)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end == size:
-        return
-    with path.with_name(path.name + ".torn").open("ab") as aside:
-        aside.write(os.pread(descriptor, size - end, end) + b"\n")
-    os.ftruncate(descriptor, end)
+    def _refused(self, error: OSError, path: Path) -> LogUnwritable:
+        self._retry_s = time.monotonic() + RETRY_S
+        self._refusal = LogUnwritable(reason=error.strerror, path=path)
+        return self._refusal

@@ -84,11 +84,13 @@ class Deployment(Section):
 
     def render(self, *, with_key: bool) -> bytes:
         """Return JSON for a child process; only the agent's holds the API key."""
-        key = self.cloud.api_key
+        key, data_key = self.cloud.api_key, self.storage.encryption.key
         values = self.model_dump(mode="json", exclude_unset=True)
         values.setdefault("cloud", {}).pop("api_key", None)
         if with_key and key is not None:
             values["cloud"]["api_key"] = key.get_secret_value()
+        if data_key is not None:  # both children read or write the logs
+            values["storage"]["encryption"]["key"] = data_key.get_secret_value()
         return json.dumps(values).encode()
 
     @classmethod

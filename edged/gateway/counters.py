@@ -20,6 +20,7 @@ class Counters:
         self.refused: dict[str, int] = {}  # error code → requests refused
         self.deadlines_passed = 0
         self.log_failures = 0
+        self.unlogged = 0  # executions answered without a line, under storage.on_full: serve
 
     def count(self, execution: Execution) -> None:
         task = execution.task

@@ -15,8 +15,8 @@ from time import perf_counter
 import orjson
 import uuid_utils
 
+from edged.datasets.commits import Commits
 from edged.datasets.records import Execution, Timestamps, render
-from edged.datasets.writer import LogWriter
 from edged.errors import (
     DeadlinePassed,
     Draining,
@@ -52,17 +52,21 @@ class Executor:
         self,
         catalog: Catalog,
         pool: Pool,
-        log: LogWriter,
+        log: Commits,
         counters: Counters,
         clock: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
+        *,
+        serve_unlogged: bool = False,
     ) -> None:
+        """serve_unlogged: answer, and count, what could not be logged; else it is refused."""
         self._catalog = catalog
         self._pool = pool
         self._log = log
         self._counters = counters
         self._clock = clock
         self._loop = loop
+        self._serve_unlogged = serve_unlogged
         self._timestamps = Timestamps()
         self._finished: dict[str, list[tuple[Execution, float, Reply]]] = {}  # task → to be logged
         self.in_flight = 0
@@ -134,19 +138,21 @@ class Executor:
             for execution, received_s, _ in batch:
                 execution.latency_ms = round((now_s - received_s) * 1000, 4)
                 lines.append(render(execution, timestamp))
-            self.in_flight -= len(batch)
-            self._append_and_reply(task, lines, batch)
+            self._log.append(task, lines, partial(self._answer, batch))
 
-    def _append_and_reply(
-        self, task: str, lines: list[bytes], batch: list[tuple[Execution, float, Reply]]
+    def _answer(
+        self, batch: list[tuple[Execution, float, Reply]], error: LogUnwritable | None
     ) -> None:
-        try:
-            self._log.append(task, lines)
-        except LogUnwritable as error:
+        """Reply to what was logged, as safely as `storage.fsync` says, or refuse it."""
+        self.in_flight -= len(batch)
+        if error is not None:
             self._counters.log_failures += 1
+        if error is not None and not self._serve_unlogged:
             for _, _, reply in batch:
                 reply(error)
             return
+        if error is not None:
+            self._counters.unlogged += len(batch)
         for execution, _, reply in batch:
             self._counters.count(execution)
             reply(execution)

@@ -47,6 +47,10 @@ class Exporter(Collector):
             "edged_log_failures", "Appends to the execution log that failed",
             value=self._counters.log_failures,
         )  # fmt: skip
+        yield CounterMetricFamily(
+            "edged_executions_unlogged", "Executions answered without a line in the log",
+            value=self._counters.unlogged,
+        )  # fmt: skip
         yield from self._pool_metrics()
 
     def _executions(self) -> Metric:

@@ -1,16 +1,20 @@
 """What this gateway can do right now, for grpc.health.v1, /readyz and the supervisor.
 
-Runs in: the gateway. Never: says SERVING while an answer could not be logged.
+Runs in: the gateway. Never: says SERVING while calls are
+refused because they cannot be logged.
 """
 
 import asyncio
+from collections.abc import Sequence
 
+import structlog
 from grpc_health.v1 import health, health_pb2
 
 from edged.datasets.writer import LogWriter
 from edged.errors import LogUnwritable
 from edged.gateway.catalog import Catalog
 
+log = structlog.get_logger()
 CHECK_INTERVAL_S = 1.0
 OVERALL = ""
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -22,10 +26,16 @@ class Health:
     """Publishes the overall status and one a task (`loopai.task.<name>`)."""
 
     def __init__(
-        self, catalog: Catalog, log: LogWriter, servicer: health.aio.HealthServicer
+        self,
+        catalog: Catalog,
+        writers: Sequence[LogWriter],
+        servicer: health.aio.HealthServicer,
+        *,
+        serve_unlogged: bool,
     ) -> None:
         self._catalog = catalog
-        self._log = log
+        self._writers = writers
+        self._serve_unlogged = serve_unlogged
         self._servicer = servicer
         self._published: dict[str, int] = {}
         self._log_problem = ""
@@ -38,7 +48,7 @@ class Health:
             await asyncio.sleep(CHECK_INTERVAL_S)
 
     async def refresh(self) -> None:
-        self._log_problem = self._probe_log()
+        self._note(self._probe_logs())
         wanted = {f"loopai.task.{name}": self._status() for name in self._catalog.tasks}
         gone = self._published.keys() - wanted.keys() - {OVERALL}
         await self._publish({**dict.fromkeys(gone, UNKNOWN), **wanted, OVERALL: self._status()})
@@ -66,11 +76,21 @@ class Health:
         }
 
     def _status(self) -> int:
-        return NOT_SERVING if self.is_draining or self._log_problem else SERVING
+        is_blocked = bool(self._log_problem) and not self._serve_unlogged
+        return NOT_SERVING if self.is_draining or is_blocked else SERVING
 
-    def _probe_log(self) -> str:
+    def _note(self, problem: str) -> None:
+        """Tell a change once: a disk stays full for long."""
+        if problem and not self._log_problem:
+            log.warning("log_unwritable", reason=problem, calls_are_served=self._serve_unlogged)
+        elif self._log_problem and not problem:
+            log.info("log_writable_again")
+        self._log_problem = problem
+
+    def _probe_logs(self) -> str:
         try:
-            self._log.check()
+            for writer in self._writers:
+                writer.check()
         except LogUnwritable as error:
             return str(error)
         return ""

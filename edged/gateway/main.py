@@ -21,9 +21,11 @@ from loopai.edge.v1 import edge_pb2, edge_pb2_grpc
 
 from edged import inheritance as inherit
 from edged import logs
-from edged.datasets.layout import Layout
+from edged.datasets.commits import Commits
+from edged.datasets.layout import Layout, LogKind
 from edged.datasets.writer import LogWriter
 from edged.deployment import Deployment
+from edged.deployment.keeping import Storage
 from edged.errors import ConfigInvalid
 from edged.gateway.catalog import Catalog
 from edged.gateway.control import Control
@@ -41,6 +43,7 @@ from edged.rpc import native
 from edged.rpc.server import Server
 
 log = structlog.get_logger()
+KINDS: tuple[LogKind, ...] = ("executions", "outcomes")
 SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
 
 
@@ -50,16 +53,28 @@ class Gateway:
     def __init__(self, inheritance: Inheritance, deployment: Deployment) -> None:
         self._inheritance = inheritance
         self._drain_timeout_s = deployment.runtime.drain_timeout_s
-        layout = Layout(deployment.storage.data_dir)
+        storage = deployment.storage
+        layout = storage.layout
         self.pool = Pool(deployment.pool)
         self._catalog = Catalog(layout, self.pool, deployment.runtime.default_task)
-        self._log = LogWriter(layout, "executions", time.time)
-        outcomes = LogWriter(layout, "outcomes", time.time)
+        self._writers = [_writer(layout, kind, storage) for kind in KINDS]
+        self._logs = [
+            Commits(writer, storage.fsync, storage.fsync_interval_ms / 1000)
+            for writer in self._writers
+        ]
+        executions, outcomes = self._logs
+        serve_unlogged = storage.on_full == "serve"
         checks = health.aio.HealthServicer()
-        self.health = Health(self._catalog, self._log, checks)
+        self.health = Health(self._catalog, self._writers, checks, serve_unlogged=serve_unlogged)
         counters = Counters()
         self._executor = Executor(
-            self._catalog, self.pool, self._log, counters, time.time, asyncio.get_running_loop()
+            self._catalog,
+            self.pool,
+            executions,
+            counters,
+            time.time,
+            asyncio.get_running_loop(),
+            serve_unlogged=serve_unlogged,
         )
         service = EdgeService(
             self._executor, OutcomeLog(self._catalog, outcomes, time.time), counters
@@ -77,6 +92,7 @@ class Gateway:
                 tasks.create_task(part(), name=name)
                 for name, part in (("pool", self.pool.run), ("health", self.health.run))
             ]
+            parts += [tasks.create_task(log.run(), name="commits") for log in self._logs]
             await self.pool.wait_ready()
             await self.control.apply()
             parts.append(tasks.create_task(self.control.run(), name="control"))
@@ -89,7 +105,8 @@ class Gateway:
             await self._drain(http)
             for part in parts:
                 part.cancel()
-        self._log.close()
+        for writer in self._writers:
+            writer.close()
 
     async def _drain(self, http: "asyncio.Task[None]") -> None:
         """Say NOT_SERVING, finish what runs, close the doors."""
@@ -116,6 +133,10 @@ def _rpc_server(
 
         return grpcio.build(inheritance.grpc_address, register, (SERVICE,), checks)
     return native.build(_socket(inheritance, "grpc"), register, (SERVICE,), checks)
+
+
+def _writer(layout: Layout, kind: LogKind, storage: Storage) -> LogWriter:
+    return LogWriter(layout, kind, time.time, is_synced=storage.fsync != "never")
 
 
 def _http_server(door: HttpDoor) -> uvicorn.Server:

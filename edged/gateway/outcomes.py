@@ -8,21 +8,21 @@ from typing import Any
 
 import orjson
 
+from edged.datasets.commits import Commits
 from edged.datasets.records import Timestamps
-from edged.datasets.writer import LogWriter
 from edged.gateway.catalog import Catalog
 
 
 class OutcomeLog:
     """Appends to datasets/<task>/outcomes/<date>.jsonl."""
 
-    def __init__(self, catalog: Catalog, log: LogWriter, clock: Callable[[], float]) -> None:
+    def __init__(self, catalog: Catalog, log: Commits, clock: Callable[[], float]) -> None:
         self._catalog = catalog
         self._log = log
         self._clock = clock
         self._timestamps = Timestamps()
 
-    def append(self, task: str, execution_id: str, truth: Any) -> None:
+    async def append(self, task: str, execution_id: str, truth: Any) -> None:
         """Store one truth. Raises TaskUnknown, TaskUnnamed, LogUnwritable."""
         name = self._catalog.find(task).name
         line = {
@@ -31,4 +31,4 @@ class OutcomeLog:
             "timestamp": self._timestamps.text(self._clock()),
             "task": name,
         }
-        self._log.append(name, [orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)])
+        await self._log.write(name, [orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)])

@@ -84,7 +84,7 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         try:
             UUID(request.execution_id)
             truth = orjson.loads(request.truth_json)
-            self._outcomes.append(request.task, request.execution_id, truth)
+            await self._outcomes.append(request.task, request.execution_id, truth)
         except orjson.JSONDecodeError as error:
             await _abort(context, InputMalformed(reason=f"truth_json: {error}"))
         except ValueError:

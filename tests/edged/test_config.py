@@ -70,6 +70,8 @@ def test_flags_win_over_environment_over_file(write, monkeypatch):
         ("sampling: {rate: 0.5}", "sampling.rate: Input should be less than or equal to 0.2"),
         ('storage: {data_dir: "${NOT_SET}"}', "storage.data_dir: the environment has no NOT_SET"),
         ("cloud: {api_key: in-clear}", "cloud.api_key: write ${LOOPAI_API_KEY}"),
+        ("storage: {encryption: {key: in-clear}}", "storage.encryption.key: write ${LOOPAI_DATA"),
+        ("storage: {fsync: sometimes}", "storage.fsync: Input should be 'never', 'interval' or"),
         ("cloud: {api_url: ftp://x}", "must look like http://host:port"),
         ("listen: {grpc: 50051}", "listen.grpc"),
         ("validation: {spam: {oracle: http}}", "validation.spam.http.url: Field required"),
@@ -123,6 +125,31 @@ def test_a_key_comes_from_a_file(tmp_path):
     deployment = load(None, {}, path)
 
     assert deployment.cloud.api_key.get_secret_value() == "from-file"
+
+
+def test_keys_for_the_logs_come_from_a_file_and_reach_both_children(write, tmp_path):
+    (tmp_path / "keys").write_text("11" * 32 + "\n" + "22" * 32 + "\n")
+
+    deployment = load(write("storage: {encryption: {key_file: keys}}"), {}, None)
+
+    for with_key in (True, False):
+        inherited = Deployment.inherited(deployment.render(with_key=with_key))
+        assert inherited.storage.layout.keyring is not None
+    assert "11" * 32 not in repr(deployment)
+
+
+def test_a_missing_file_of_keys_is_named(write):
+    with pytest.raises(ConfigInvalid, match="absent: No such file"):
+        load(write("storage: {encryption: {key_file: absent}}"), {}, None)
+
+
+def test_a_key_for_the_logs_that_is_none_is_refused_without_showing_it(write, monkeypatch):
+    monkeypatch.setenv("LOOPAI_DATA_KEY", "secret-but-short")
+
+    with pytest.raises(ConfigInvalid, match="64 hex digits") as caught:
+        load(write('storage: {encryption: {key: "${LOOPAI_DATA_KEY}"}}'), {}, None)
+
+    assert "secret" not in str(caught.value)
 
 
 def test_the_environment_names_the_task(monkeypatch):

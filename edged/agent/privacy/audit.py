@@ -14,9 +14,9 @@ import orjson
 
 from edged.agent.privacy.modes import Mode
 from edged.agent.privacy.scrubbing import Erasure
+from edged.datasets.dayfile import DayFile
 from edged.datasets.layout import Layout
 from edged.datasets.records import Timestamps
-from edged.datasets.writer import DayFile
 from edged.errors import LogUnwritable
 
 What = Literal["sample", "validation", "reason", "counts", "example", "oracle_call"]

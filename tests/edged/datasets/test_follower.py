@@ -5,6 +5,9 @@ import pytest
 from edged.datasets import follower as module
 from edged.datasets.follower import Follower
 from edged.datasets.layout import Layout
+from edged.datasets.sealing import Keyring
+from edged.datasets.writer import LogWriter
+from tests.fakes.clock import FakeClock
 
 
 @pytest.fixture
@@ -62,15 +65,17 @@ def test_a_follower_goes_on_from_its_positions(layout):
 
 
 def test_all_tasks_and_files_are_read_oldest_first(layout):
-    write(layout, "2026-01-02.jsonl", "c\n")
-    write(layout, "2026-01-01.jsonl", "b\n")
-    write(layout, "2026-01-01.1.jsonl", "a\n")
+    write(layout, "2026-01-02.jsonl", "d\n")
+    write(layout, "2025-12-31.jsonl.gz", "an archive, and not followed")
+    write(layout, "2026-01-01.10.jsonl", "c\n")
+    write(layout, "2026-01-01.2.jsonl", "b\n")
+    write(layout, "2026-01-01.jsonl", "a\n")
     write(layout, "2026-01-01.jsonl.torn", "never\n")
     write(layout, "2026-01-01.jsonl", "x\n", task="other")
 
     taken = drain(Follower(layout, "executions", {}))
 
-    assert taken == [("other", [b"x"]), ("spam", [b"a"]), ("spam", [b"b"]), ("spam", [b"c"])]
+    assert taken == [("other", [b"x"]), *(("spam", [each]) for each in (b"a", b"b", b"c", b"d"))]
 
 
 def test_a_long_file_comes_in_chunks_and_a_long_line_whole(layout, monkeypatch):
@@ -115,3 +120,47 @@ def test_a_log_that_grows_while_it_is_read_lets_go(layout):
 
     assert taken == [b"0"]
     assert drain(follower) == [("spam", [b"1"])]
+
+
+def test_positions_within_a_chunk_stand_after_each_line(layout):
+    write(layout, "2026-01-01.jsonl", "one\nthree\n")
+
+    [chunk] = Follower(layout, "executions", {}).read()
+
+    assert list(chunk.with_ends()) == [(b"one", 4), (b"three", 10)]
+
+
+def test_encrypted_lines_are_followed_and_come_again_together(tmp_path):
+    layout = Layout(tmp_path, Keyring([b"k" * 32]))
+    writer = LogWriter(layout, "executions", FakeClock(0.0))
+    sizes = [
+        writer.append("spam", [line + b"\n" for line in lines]).stat().st_size
+        for lines in ([b"1", b"2"], [b"3"])
+    ]
+    writer.close()
+
+    [chunk] = Follower(layout, "executions", {}).read()
+
+    assert list(chunk.with_ends()) == [(b"1", 0), (b"2", sizes[0]), (b"3", sizes[1])]
+    assert chunk.end == sizes[1]
+    assert Follower(layout, "executions", {}).tail() == [b"1", b"2", b"3"]
+
+
+def test_without_its_key_a_file_waits_and_the_others_go_on(tmp_path):
+    sealed = Layout(tmp_path, Keyring([b"k" * 32]))
+    writer = LogWriter(sealed, "executions", FakeClock(0.0))
+    writer.append("secret", [b"1\n"])
+    writer.close()
+    write(sealed, "2026-01-01.jsonl", "in clear\n")
+
+    keyless = Follower(Layout(tmp_path), "executions", {})
+
+    assert drain(keyless) == [("spam", [b"in clear"])]
+    assert drain(Follower(sealed, "executions", keyless.positions)) == [("secret", [b"1"])]
+
+
+def test_a_damaged_envelope_comes_as_it_stands(tmp_path):
+    layout = Layout(tmp_path, Keyring([b"k" * 32]))
+    write(layout, "2026-01-01.jsonl", '{"sealed":"AAAA"}\nnext\n')
+
+    assert drain(Follower(layout, "executions", {})) == [("spam", [b'{"sealed":"AAAA"}', b"next"])]

@@ -1,10 +1,14 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from edged.datasets import dayfile
+from edged.datasets import writer as module
+from edged.datasets.dayfile import DayFile
 from edged.datasets.layout import Layout
 from edged.datasets.writer import LogWriter
 from edged.errors import LogUnwritable
@@ -107,6 +111,8 @@ from pathlib import Path
 from edged.datasets.layout import Layout
 from edged.datasets.writer import LogWriter
 from edged.errors import LogUnwritable
+import edged.datasets.writer as module
+module.RETRY_S = 0.0
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 writer = LogWriter(Layout(Path({str(layout.data_dir)!r})), "executions", lambda: {NOON})
@@ -157,3 +163,83 @@ def test_a_prefix_stands_before_the_date(layout, clock):
 
     names = [path.name for path in paths]
     assert names == ["sampled-2025-11-23.jsonl", "sampled-2025-11-23.1.jsonl"]
+
+
+def test_a_file_that_grew_too_large_is_followed_by_the_next_one(layout, clock):
+    writer = LogWriter(layout, "executions", clock, roll_bytes=4)
+
+    for number in range(5):
+        writer.append("spam", [b"%d\n" % number])
+    writer.close()
+
+    assert files(layout) == {
+        "2025-11-23.1.jsonl": "2\n3\n",
+        "2025-11-23.2.jsonl": "4\n",
+        "2025-11-23.jsonl": "0\n1\n",
+    }
+
+
+def test_a_day_that_passed_is_let_go_without_another_append(writer, layout, clock):
+    path = writer.append("spam", [b"1\n"])
+    held = DayFile.hold(path)
+
+    clock.advance(DAY_S)
+    writer.check()
+    free = DayFile.hold(path)
+
+    assert held is None
+    assert free is not None
+    free.close()
+
+
+def test_after_a_refusal_the_file_is_opened_anew_by_its_path(writer, layout, clock, monkeypatch):
+    monkeypatch.setattr(module, "RETRY_S", 0.0)
+    path = writer.append("spam", [b"1\n"])
+    with monkeypatch.context() as patch:
+        patch.setattr(DayFile, "append", refuse)
+        with pytest.raises(LogUnwritable, match="Read-only"):
+            writer.append("spam", [b"2\n"])
+    path.rename(path.with_name("elsewhere"))
+
+    again = writer.append("spam", [b"3\n"])
+
+    assert again.read_bytes() == b"3\n"
+
+
+def test_while_a_disk_refuses_it_is_asked_now_and_then_only(writer, monkeypatch):
+    asked = []
+    monkeypatch.setattr(DayFile, "append", lambda _file, _content: refuse(asked))
+
+    for _ in range(50):
+        with pytest.raises(LogUnwritable):
+            writer.append("spam", [b"1\n"])
+
+    assert len(asked) == 1
+
+
+def test_what_a_refused_write_left_is_cut_off_before_the_next_line(tmp_path, monkeypatch):
+    file = DayFile.open(tmp_path, "2025-11-23")
+    file.append(b"whole\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(dayfile.os, "write", write_a_part)
+        patch.setattr(dayfile.os, "ftruncate", refuse)
+        with pytest.raises(OSError, match="Read-only"):
+            file.append(b"torn and lost\n")
+    assert file.path.read_bytes() == b"whole\ntor"
+
+    file.append(b"next\n")
+    file.close()
+
+    assert file.path.read_bytes() == b"whole\nnext\n"
+
+
+def refuse(asked: object, *_more: object) -> None:
+    if isinstance(asked, list):
+        asked.append(1)
+    raise OSError(30, "Read-only file system")
+
+
+def write_a_part(descriptor: int, content: bytes, real=os.write) -> int:
+    if content.startswith(b"torn"):
+        return real(descriptor, content[:3])
+    raise OSError(30, "Read-only file system")

@@ -1,0 +1,165 @@
+"""Read the files of a log whatever their form, archive them, and rewrite what must be forgotten.
+
+Runs in: the agent's retention, and `edged datasets` and `edged privacy` commands. Never: touches a
+file that a writer holds, but to overwrite a line in place with one of the same length.
+
+A file is plain lines (`.jsonl`) or an archive of them (`.jsonl.gz`); in both, a line may be an
+envelope of encrypted ones. Whoever reads here sees lines in clear.
+"""
+
+import gzip
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from edged.datasets.dayfile import DayFile
+from edged.datasets.ids import line_ms
+from edged.datasets.layout import Layout, LogKind
+from edged.datasets.members import members_of, pack_member
+from edged.datasets.naming import LogName, log_files
+from edged.datasets.sealing import SEALED, Keyring, is_sealed, opened
+from edged.files import whole_file
+
+MEMBER_BYTES: Final = 1 << 20  # of lines, before compression
+Change = Callable[[bytes], bytes | None]
+
+
+def stored_files(layout: Layout, task: str, kind: LogKind) -> list[tuple[LogName, Path]]:
+    """Return the files of one log, oldest first; of one that is just being archived, the lines."""
+    files = log_files(layout.log(task, kind))
+    live = {name.archived for name, _ in files if not name.is_archive}
+    return [(name, path) for name, path in files if not (name.is_archive and name in live)]
+
+
+def read_lines(path: Path, keyring: Keyring | None) -> Iterator[bytes]:
+    """Yield every whole line in clear, without its newline. Raises KeyMissing or SealedDamaged."""
+    with path.open("rb") as file:
+        for block in _blocks(file) if path.suffix == ".gz" else _pieces(file):
+            lines = block.split(b"\n")[:-1]
+            if SEALED in block:
+                for line in lines:
+                    yield from opened(line, keyring)
+            else:
+                yield from lines
+
+
+def archive(path: Path, keyring: Keyring | None) -> Path | None:
+    """Replace a `.jsonl` by its `.jsonl.gz`; None where a writer holds it.
+
+    Between the two names both hold every line. Raises OSError, KeyMissing or SealedDamaged.
+    """
+    held = DayFile.hold(path)
+    if held is None:
+        return None
+    try:
+        archived = path.with_name(path.name + ".gz")
+        write_archive(archived, read_lines(path, keyring), keyring)
+        path.unlink()
+        return archived
+    finally:
+        held.close()
+
+
+def write_archive(path: Path, lines: Iterable[bytes], keyring: Keyring | None) -> None:
+    """Write an archive, whole or not at all; with keys its members are encrypted."""
+    seal = keyring.sealer().seal if keyring else None
+    with whole_file(path, mode=0o640) as file:
+        for block in _gathered(lines):
+            first_ms = line_ms(block)
+            content = seal(block, deflate=True) if seal else block
+            file.write(pack_member(content, first_ms))
+
+
+def rewrite(path: Path, change: Change, keyring: Keyring | None) -> int:
+    """Change lines of a file; returns how many were changed.
+
+    change: takes a line in clear and returns it, another one, or None to leave it out. In a file
+    that is still appended to or followed, positions must stay: there a changed line is padded with
+    spaces to its old length, one left out becomes `{}`, and one that grew is a ValueError.
+    """
+    if path.suffix == ".gz":
+        return _rewrite_archive(path, change, keyring)
+    return _overwrite(path, change, keyring)
+
+
+def _rewrite_archive(path: Path, change: Change, keyring: Keyring | None) -> int:
+    changed = 0
+
+    def kept() -> Iterator[bytes]:
+        nonlocal changed
+        for line in read_lines(path, keyring):
+            new = change(line)
+            changed += new != line
+            if new is not None:
+                yield new
+
+    if any(change(line) != line for line in read_lines(path, keyring)):
+        write_archive(path, kept(), keyring)
+    return changed
+
+
+def _overwrite(path: Path, change: Change, keyring: Keyring | None) -> int:
+    changed, start = 0, 0
+    with path.open("r+b") as file:
+        for line in _whole_lines(file):
+            inner = opened(line, keyring)
+            wanted = [b"{}" if (new := change(each)) is None else new for each in inner]
+            if wanted != inner:
+                changed += sum(a != b for a, b in zip(wanted, inner, strict=True))
+                os.pwrite(file.fileno(), _fitted(line, inner, wanted, keyring), start)
+            start += len(line) + 1
+        if changed:
+            os.fsync(file.fileno())
+    return changed
+
+
+def _fitted(line: bytes, inner: list[bytes], wanted: list[bytes], keyring: Keyring | None) -> bytes:
+    """Return the new line, as long as the old one."""
+    for old, new in zip(inner, wanted, strict=True):
+        if len(new) > len(old):
+            raise ValueError("a line in a live file cannot grow")
+    if keyring is None or not is_sealed(line):
+        return wanted[0].ljust(len(line))
+    content = b"".join(new.ljust(len(old)) + b"\n" for old, new in zip(inner, wanted, strict=True))
+    return keyring.sealer().seal(content)[:-1]
+
+
+def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
+    for line in file:
+        if line.endswith(b"\n"):
+            yield line[:-1]
+
+
+def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines by the block, newlines included."""
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        block.append(line)
+        size += len(line) + 1
+        if size >= MEMBER_BYTES:
+            yield b"\n".join(block) + b"\n"
+            block, size = [], 0
+    if block:
+        yield b"\n".join(block) + b"\n"
+
+
+def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
+    """Yield whole lines by the block; what follows the last newline is not yielded."""
+    rest = b""
+    while content := file.read(MEMBER_BYTES):
+        whole, newline, rest = (rest + content).rpartition(b"\n")
+        if newline:
+            yield whole + newline
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    members = members_of(file)
+    if members is None:  # compressed by somebody else
+        file.seek(0)
+        with gzip.open(file, "rb") as stream:
+            yield from _pieces(stream)
+        return
+    for member in list(members):
+        yield member.read(file)

@@ -1,0 +1,211 @@
+import gzip
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edged.datasets import archives as module
+from edged.datasets.archives import archive, read_lines, rewrite, stored_files, write_archive
+from edged.datasets.layout import Layout
+from edged.datasets.lookup import find_lines
+from edged.datasets.sealing import Keyring
+from edged.datasets.writer import LogWriter
+from edged.errors import KeyMissing
+from tests.fakes.clock import FakeClock
+from tests.fakes.execution_log import ExecutionLog
+
+NOON = 1_795_435_200.0  # 2026-11-23T12:00:00Z
+KEYRINGS = [None, Keyring([b"k" * 32])]
+
+
+@pytest.fixture(params=KEYRINGS, ids=["clear", "encrypted"])
+def layout(tmp_path: Path, request) -> Layout:
+    return Layout(tmp_path, request.param)
+
+
+def write(layout: Layout, lines: list[bytes]) -> Path:
+    writer = LogWriter(layout, "executions", FakeClock(NOON))
+    for line in lines:
+        path = writer.append("spam", [line + b"\n"])
+    writer.close()
+    return path
+
+
+def test_an_archive_holds_every_line_and_the_file_is_gone(layout, monkeypatch):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 100)
+    lines = [b"line %d" % number for number in range(100)]
+    path = write(layout, lines)
+
+    archived = archive(path, layout.keyring)
+
+    assert archived == path.with_name("2026-11-23.jsonl.gz")
+    assert list(read_lines(archived, layout.keyring)) == lines
+    assert not path.exists()
+
+
+def test_any_gzip_reads_an_archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 100)
+    path = write(Layout(tmp_path), [b"line %d" % number for number in range(100)])
+    content = path.read_bytes()
+
+    archived = archive(path, None)
+
+    assert gzip.decompress(archived.read_bytes()) == content
+    done = subprocess.run(["gzip", "-dc", archived], capture_output=True, check=True)
+    assert done.stdout == content
+
+
+def test_an_archive_that_somebody_else_compressed_is_read_too(tmp_path):
+    path = tmp_path / "2026-11-23.jsonl.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\ntorn"))
+
+    assert list(read_lines(path, None)) == [b"one", b"two"]
+
+
+def test_an_encrypted_archive_shows_nothing_without_its_key(tmp_path):
+    keyring = KEYRINGS[1]
+    path = write(Layout(tmp_path, keyring), [b"marker-4711"] * 50)
+
+    archived = archive(path, keyring)
+
+    assert b"marker-4711" not in gzip.decompress(archived.read_bytes())
+    with pytest.raises(KeyMissing):
+        list(read_lines(archived, None))
+
+
+def test_a_file_that_a_writer_holds_is_left_alone(layout):
+    writer = LogWriter(layout, "executions", FakeClock(NOON))
+    path = writer.append("spam", [b"1\n"])
+
+    refused = archive(path, layout.keyring)
+    writer.close()
+
+    assert refused is None
+    assert archive(path, layout.keyring) is not None
+
+
+def test_a_torn_tail_is_set_aside_before_archiving(layout):
+    path = write(layout, [b"whole"])
+    with path.open("ab") as file:
+        file.write(b"torn")
+
+    archived = archive(path, layout.keyring)
+
+    assert list(read_lines(archived, layout.keyring)) == [b"whole"]
+    assert path.with_name("2026-11-23.jsonl.torn").read_bytes() == b"torn\n"
+
+
+def test_a_writer_does_not_begin_a_day_again_that_is_archived(layout):
+    archive(write(layout, [b"1"]), layout.keyring)
+
+    assert write(layout, [b"2"]).name == "2026-11-23.1.jsonl"
+
+
+def test_of_a_file_that_is_just_being_archived_the_lines_count_once(layout):
+    path = write(layout, [b"1"])
+    write_archive(path.with_name(path.name + ".gz"), [b"1"], layout.keyring)
+
+    assert [path for _, path in stored_files(layout, "spam", "executions")] == [path]
+
+
+def test_executions_are_found_in_archives_by_their_ids(layout, monkeypatch):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 2_000)
+    clock = FakeClock(NOON)
+    executions = ExecutionLog(layout, clock)
+    ids = []
+    for _ in range(300):
+        clock.advance(10)
+        ids += executions.append()
+    executions.close()
+    [(_, path)] = stored_files(layout, "spam", "executions")
+    before = find_lines(layout, "spam", ids)
+
+    archive(path, layout.keyring)
+
+    assert find_lines(layout, "spam", ids) == before
+    assert list(find_lines(layout, "spam", [ids[150]])) == [ids[150]]
+
+
+def test_few_members_are_read_for_one_execution(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 2_000)
+    layout, clock = Layout(tmp_path), FakeClock(NOON)
+    executions = ExecutionLog(layout, clock)
+    ids = []
+    for _ in range(1000):
+        clock.advance(10)
+        ids += executions.append()
+    executions.close()
+    [(_, path)] = stored_files(layout, "spam", "executions")
+    archived = archive(path, None)
+    damaged = bytearray(archived.read_bytes())
+    damaged[-200:-100] = b"\0" * 100  # whoever reads the last member fails
+
+    archived.write_bytes(damaged)
+
+    assert list(find_lines(layout, "spam", [ids[100]])) == [ids[100]]
+
+
+def without_phone(line: bytes) -> bytes | None:
+    if line == b'{"remove":"this line"}':
+        return None
+    return line.replace(b"555-1234", b"") if b"555" in line else line
+
+
+SUBJECTS = [b'{"phone":"555-1234"}', b'{"phone":"none"}', b'{"remove":"this line"}']
+
+
+def test_a_rewritten_archive_forgets(layout):
+    archived = archive(write(layout, SUBJECTS), layout.keyring)
+
+    changed = rewrite(archived, without_phone, layout.keyring)
+
+    assert changed == 2
+    assert list(read_lines(archived, layout.keyring)) == [b'{"phone":""}', b'{"phone":"none"}']
+
+
+def test_in_a_file_that_is_followed_every_position_stays(layout):
+    path = write(layout, SUBJECTS)
+    size = path.stat().st_size
+
+    changed = rewrite(path, without_phone, layout.keyring)
+
+    assert changed == 2
+    assert path.stat().st_size == size
+    assert [line.rstrip() for line in read_lines(path, layout.keyring)] == [
+        b'{"phone":""}',
+        b'{"phone":"none"}',
+        b"{}",
+    ]
+
+
+def test_a_rewrite_that_changes_nothing_writes_nothing(layout):
+    archived = archive(write(layout, [b"{}"]), layout.keyring)
+    before = archived.stat()
+
+    assert rewrite(archived, without_phone, layout.keyring) == 0
+    assert archived.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_a_line_of_a_live_file_cannot_grow(layout):
+    path = write(layout, [b"{}"])
+
+    with pytest.raises(ValueError, match="cannot grow"):
+        rewrite(path, lambda line: line + b" ", layout.keyring)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.binary(max_size=60).map(lambda raw: b"." + raw.replace(b"\n", b""))),
+    st.sampled_from(KEYRINGS),
+    st.integers(1, 200),
+)
+def test_any_lines_survive_an_archive(tmp_path_factory, lines, keyring, member_bytes):
+    path = tmp_path_factory.mktemp("log") / "2026-11-23.jsonl.gz"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MEMBER_BYTES", member_bytes)
+        write_archive(path, lines, keyring)
+
+    assert list(read_lines(path, keyring)) == lines
