@@ -33,7 +33,10 @@ def entries(field: FieldInfo) -> list[type[BaseModel]]:
     """The models that a mapping by task may hold."""
     if get_origin(field.annotation) is not Mapping:
         return []
-    union = get_args(get_args(field.annotation)[1])[0]
+    value = get_args(field.annotation)[1]
+    if not get_args(value):
+        return []  # a mapping of plain values
+    union = get_args(value)[0]
     return list(get_args(union))
 
 

@@ -28,9 +28,8 @@ from edged.agent.folder import FolderSource
 from edged.agent.identity import IdentityFile, log_id
 from edged.agent.link import Link, LinkSettings
 from edged.agent.privacy.audit import AuditLog
-from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.hashing import deployment_key
-from edged.agent.privacy.modes import Mode
+from edged.agent.privacy.making import make_filter
 from edged.agent.releasing import Releaser
 from edged.agent.rollouts import Rollouts
 from edged.agent.sampling import sampling_salt
@@ -68,7 +67,7 @@ class Agent:
         self._batcher: Batcher | None = None
         self._counts = deployment.telemetry.enabled
         self._link: Link | None = None
-        privacy = _privacy(deployment, layout)
+        privacy = make_filter(deployment, deployment_key(layout))
         self._releaser = Releaser(layout, privacy, AuditLog(layout, time.time))
         self._validators = _validators(deployment, layout, self._releaser)
         self._shadow = _shadow(deployment, layout)
@@ -148,15 +147,6 @@ class Agent:
             clock=time.time,
         )
         self._link = Link(settings, IdentityFile(layout), store, parts)
-
-
-def _privacy(deployment: Deployment, layout: Layout) -> PrivacyFilter:
-    return PrivacyFilter(
-        Mode(deployment.telemetry.privacy_mode),
-        deployment_key(layout),
-        hash_inputs=deployment.privacy.hash_inputs,
-        detect=deployment.privacy.pii_detection,
-    )
 
 
 def _shadow(deployment: Deployment, layout: Layout) -> Shadow:

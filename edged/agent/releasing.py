@@ -1,28 +1,26 @@
-"""Turn lines of the logs into what may travel home, through the privacy filter.
+"""Let lines of the logs travel home: through the privacy filter, and into the audit log.
 
-Runs in: the agent. Talks to: the privacy filter, the audit log. Never: lets out a record whose
-filtering failed, or one that the audit log could not note.
+Runs in: the agent. Talks to: the privacy filter, the audit log, state/privacy-floor. Never: lets
+out a record whose filtering failed, or one that the audit log could not note.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 import orjson
-from google.protobuf.timestamp_pb2 import Timestamp
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent.privacy.audit import AuditLog, Sent
+from edged.agent.privacy.audit import AuditLog, Sent, What
 from edged.agent.privacy.filter import PrivacyFilter, Released
 from edged.agent.privacy.modes import Mode
-from edged.artifacts.manifest import Manifest
+from edged.agent.records import execution_record, timestamp, validation_record
+from edged.agent.schemas import OutputSchemas
 from edged.datasets.layout import Layout
-from edged.errors import ArtifactInvalid
+from edged.files import write_whole
 
-KNOWN_VERSIONS = 256
-NO_SCHEMA: dict[str, Any] = {}
+KNOWN_OUTPUTS = 4_096  # whose names are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,15 @@ class Record:
 
 
 class Releaser:
-    """Owns the filter, which home may tighten at any time."""
+    """Owns the filter, which home may tighten at any time; its floor outlives a restart."""
 
     def __init__(self, layout: Layout, privacy: PrivacyFilter, audit: AuditLog) -> None:
-        self._layout = layout
-        self._privacy = privacy
+        self.schemas = OutputSchemas(layout)
+        self._floor_path = layout.state / "privacy-floor"
+        self._configured = privacy
         self._audit = audit
-        self._output_schema = lru_cache(KNOWN_VERSIONS)(self._read_output_schema)
+        self._output_name = lru_cache(KNOWN_OUTPUTS)(self._name_output)
+        self.configure(privacy)
 
     @property
     def privacy(self) -> PrivacyFilter:
@@ -55,30 +55,39 @@ class Releaser:
     def mode(self) -> Mode:
         return self._privacy.mode
 
+    def configure(self, privacy: PrivacyFilter) -> None:
+        """Take the filter of a new deployment.yaml; home's floor stays under it."""
+        self._configured = privacy
+        self._privacy = privacy.with_floor(self._read_floor())
+
     def tighten(self, floor: Mode) -> None:
-        self._privacy = self._privacy.with_floor(floor)
+        """Note home's floor: before anything is sent after a restart it is in force again."""
+        if floor is not self._read_floor():
+            write_whole(self._floor_path, f"{floor}\n".encode())
+        self.configure(self._configured)
 
     def release(self, line: Mapping[str, Any]) -> Record:
         """Return a line of the validation log as it may leave.
 
         Raises Withheld, or LogUnwritable when what leaves cannot be noted.
         """
-        schema = self._output_schema(line["task"], line["version"])
-        output = None if line["output"] is None else orjson.dumps(line["output"])
-        released = self._privacy.release(orjson.dumps(line["input"]), output, schema)
-        record = Record(_execution(line, released), self._validation(line, schema))
-        self._audit.append(
-            [
-                Sent(
-                    what="validation",
-                    mode=self.mode,
-                    size_bytes=record.size_bytes,
-                    execution_id=line["execution_id"],
-                    erased=released.erased,
-                )
-            ]
-        )
+        schema = self.schemas.of(line["task"], line["version"])
+        execution, released = execution_record(line, self._privacy, schema)
+        record = Record(execution, validation_record(line, self._privacy, schema))
+        self._note("validation", record.size_bytes, line["execution_id"], released)
         return record
+
+    def release_execution(self, line: Mapping[str, Any]) -> wire.ExecutionSummary:
+        """Return a line of the execution log as it may leave; raises as `release`."""
+        schema = self.schemas.of(line["task"], line["version"])
+        execution, released = execution_record(line, self._privacy, schema)
+        self._note("sample", execution.ByteSize(), line["execution_id"], released)
+        return execution
+
+    def output_name(self, execution: Mapping[str, Any]) -> str:
+        """Return the name an output is counted under. Raises Withheld."""
+        spelled = orjson.dumps(execution["output"])
+        return self._output_name(execution["task"], execution["version"], spelled)
 
     def decision(self, line: Mapping[str, Any]) -> wire.Decision:
         """Return a line of the decision log; it holds counts and words of ours, no data."""
@@ -96,67 +105,27 @@ class Releaser:
             action=line["action"],
             reason=reason,
             evidence_json=orjson.dumps(line["evidence"]),
-            decided_at=_timestamp(line["decided_at"]),
+            decided_at=timestamp(line["decided_at"]),
         )
 
-    def _validation(self, line: Mapping[str, Any], schema: dict[str, Any]) -> wire.Validation:
-        validation = wire.Validation(
-            validation_id=line["id"],
-            execution_id=line["execution_id"],
-            task=line["task"],
-            version=line["version"],
-            arm=line["arm"],
-            validated_at=_timestamp(line["validated_at"]),
-            oracle=line["oracle"],
-            oracle_cost=line["oracle_cost"],
-            oracle_latency_ms=line["oracle_latency_ms"],
-            is_match=line["match"],
-            similarity_score=line["similarity_score"],
-            comparison_method=line["comparison_method"],
-            channel=line["channel"],
-            inclusion_probability=line["inclusion_probability"] or 0.0,
-            outcome=line["status"],
+    def _note(self, what: What, size_bytes: int, execution_id: str, released: Released) -> None:
+        sent = Sent(
+            what=what,
+            mode=self.mode,
+            size_bytes=size_bytes,
+            execution_id=execution_id,
+            erased=released.erased,
         )
-        if line["oracle_output"] is not None:
-            truth = self._privacy.release_output(orjson.dumps(line["oracle_output"]), schema)
-            validation.oracle_output_json = truth.json or b""
-            validation.oracle_output_hash = truth.hash
-            if truth.index is not None:
-                validation.oracle_output_index = truth.index
-        return validation
+        self._audit.append([sent])
 
-    def _read_output_schema(self, task: str, version: int) -> dict[str, Any]:
+    def _name_output(self, task: str, version: int, output_json: bytes) -> str:
+        return self._privacy.output_name(output_json, self.schemas.of(task, version))
+
+    def _read_floor(self) -> Mode:
+        """Return the mode that home last asked for at least; a damaged file says strict."""
         try:
-            path = self._layout.version(task, version) / "metadata.json"
-            return Manifest.parse(path.read_bytes()).output_schema
-        except (OSError, ArtifactInvalid):
-            return NO_SCHEMA
-
-
-def _execution(line: Mapping[str, Any], released: Released) -> wire.ExecutionSummary:
-    summary = wire.ExecutionSummary(
-        execution_id=line["execution_id"],
-        task=line["task"],
-        version=line["version"],
-        arm=line["arm"],
-        executed_at=_timestamp(line["executed_at"]),
-        input_hash=released.input_hash,
-        input_json=released.input_json or b"",
-        output_json=released.output_json or b"",
-        output_hash=released.output_hash or b"",
-        outcome=line["status"],
-        is_sampled=True,
-        confidence=line["confidence"],
-        erased=[str(erasure) for erasure in released.erased],
-        channel=line["channel"],
-        inclusion_probability=line["inclusion_probability"] or 0.0,
-    )
-    if released.output_index is not None:
-        summary.output_index = released.output_index
-    return summary
-
-
-def _timestamp(text: str) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromisoformat(text))
-    return stamp
+            return Mode(self._floor_path.read_text().strip())
+        except FileNotFoundError:
+            return Mode.PERMISSIVE
+        except ValueError:
+            return Mode.STRICT

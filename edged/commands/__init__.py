@@ -2,6 +2,7 @@
 
 import typer
 
+from edged.commands.privacy import privacy
 from edged.commands.serve import serve
 
 app = typer.Typer(
@@ -11,8 +12,4 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
-
-
-@app.callback()
-def _root() -> None:
-    """Keep `serve` a verb of its own while it is the only one."""
+app.add_typer(privacy)

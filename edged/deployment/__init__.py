@@ -21,7 +21,6 @@ from edged.pool.settings import PoolSettings
 # Accepted for what comes, and said at start.
 WITHOUT_EFFECT = (
     "cloud.realtime_enabled",
-    "privacy.sample_only",
     "retention",
     "storage.max_size_gb",
     "storage.retention_days",

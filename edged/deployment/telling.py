@@ -1,10 +1,16 @@
 """Sections telemetry and privacy: what leaves this machine. Pure."""
 
+import re
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from edged.contract.fields import Action, Rule
 from edged.deployment.section import Section
+
+PATTERN_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+MAX_PATTERN_CHARS = 1_000
 
 
 class Telemetry(Section):
@@ -22,3 +28,44 @@ class Privacy(Section):
     pii_detection: bool = True
     hash_inputs: bool = False
     sample_only: bool = True
+    """In balanced: records of samples only; otherwise of every execution. Permissive sends all."""
+    records_per_sec: float = Field(default=50, gt=0, le=10_000)
+    """Of executions that are no samples, at most; more are left out and counted."""
+    patterns: Mapping[str, str] = Field(default_factory=dict)
+    """Personal data of the customer's own kinds: name → regular expression (RE2)."""
+    fields: Mapping[str, Action] = Field(default_factory=dict)
+    """JSON path → what becomes of the field before it leaves; the first path that fits counts."""
+
+    @field_validator("patterns")
+    @classmethod
+    def _are_patterns(cls, patterns: Mapping[str, str]) -> Mapping[str, str]:
+        for name, expression in patterns.items():
+            if not PATTERN_NAME.fullmatch(name):
+                raise ValueError(f"{name}: a name has lower-case letters, digits and _")
+            _check_expression(name, expression)
+        return patterns
+
+    @field_validator("fields")
+    @classmethod
+    def _are_paths(cls, fields: Mapping[str, Action]) -> Mapping[str, Action]:
+        for path, action in fields.items():
+            Rule.parse(path, action)
+        return fields
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(Rule.parse(path, action) for path, action in self.fields.items())
+
+
+def _check_expression(name: str, expression: str) -> None:
+    """Raise ValueError unless RE2 takes it and it matches something."""
+    import re2  # only where somebody wrote a pattern
+
+    if len(expression) > MAX_PATTERN_CHARS:
+        raise ValueError(f"{name}: longer than {MAX_PATTERN_CHARS} characters")
+    try:
+        compiled = re2.compile(expression)
+    except re2.error as error:
+        raise ValueError(f"{name}: {error}") from None
+    if compiled.search(""):
+        raise ValueError(f"{name}: matches the empty text, so it would match everywhere")

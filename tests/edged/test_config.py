@@ -159,9 +159,9 @@ def test_the_environment_names_the_task(monkeypatch):
 
 
 def test_what_nothing_obeys_yet_is_listed(write):
-    unheeded = load(write("privacy: {sample_only: true}"), {}, None).without_effect
+    unheeded = load(write("cloud: {realtime_enabled: true}"), {}, None).without_effect
 
-    assert unheeded == ["privacy.sample_only"]
+    assert unheeded == ["cloud.realtime_enabled"]
 
 
 @pytest.mark.parametrize(

@@ -1,59 +1,60 @@
-"""Find e-mail and IP addresses.
+"""Find IP addresses of both versions, also defanged ones: `192[.]0[.]2[.]1`.
 
 Pure. Used by: detection. Never: resolves a name.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 import re2
 
-from edged.agent.privacy.spans import Kind, Span
+from edged.agent.privacy.spans import Kind, Span, cover
 
-_WORD = r"\p{L}\p{M}\p{N}"
-# The @ also as it stands in links and in HTML. A quoted local part and an address in brackets are
-# rare but legal (RFC 5321, 4.1.2). Characters that separate in links (/ = ? &) end a local part.
-_EMAIL = re2.compile(
-    rf"""(?:[{_WORD}_][{_WORD}._%+'~\-]*|"[^"\n]{{1,64}}")"""
-    r"(?:@|%40|&#64;|&#x40;)"
-    rf"(?:(?:[{_WORD}_\-]+\.)+(?:xn--[A-Za-z0-9\-]+|\p{{L}}[\p{{L}}\p{{M}}]+)|\[[0-9A-Za-z:.]+\])"
-)
-_DOTTED = re2.compile(r"[0-9]+(?:\.[0-9]+){3,}")
+_DOT = r"(?: ?\[(?:\.|dot)\] ?|\((?:\.|dot)\)| \. |\.)"
+_DOTTED = re2.compile(rf"(?i)[0-9]+(?:{_DOT}[0-9]+){{3,}}")
 _COLONED = re2.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:(?:[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*)")
-# Four-part software versions are the one thing that looks like an address and is common.
-_VERSION = re2.compile(r"(?i)(?:\bv|\bver|version|release|build|firmware)[ .:=]{0,2}\z")
-_VERSION_CHARS = 12
-
-
-def find_emails(text: str) -> Iterator[Span]:
-    for match in _EMAIL.finditer(text):
-        yield Span(match.start(), match.end(), Kind.EMAIL)
+# Names that providers make of addresses.
+_HOST = re2.compile(
+    r"(?i)\b(?:ip|ec2|host|client|static|dynamic|pool|dsl)-([0-9]{1,3}(?:-[0-9]{1,3}){3})"
+)
+_NUMBER = re.compile(r"[0-9]+")
+# Four-part versions and numbers of chapters are what looks like an address and is common.
+_VERSION = re.compile(
+    r"(?i)(?:\bv|\bver|version|release|build|firmware|revision|section|chapter|clause|paragraph"
+    r"|article|appendix|annex|§)s?\.?"
+    r"(?:[ _-]?(?:number|no|id|name|code|string|tag|is|was|of))?[\"']?[ :=-]{0,3}[\"'v]{0,2}\Z"
+    r"|\b(?:upgrad|updat|downgrad|bump|migrat)\w*(?: \w+)?(?: from| to)? (?:v?[\d.]+ to )?v?\Z"
+    r"|\b(?:chrome|chromium|safari|firefox|edge?|edga|opr|opera|version|electron|webkit)/\Z"
+    r"|\b(?!(?:\w*addr|\w*ip|src|dst|host|server)=)[\w.-]+[=~<>]=\Z"
+)
+_VERSION_CHARS = 48
+_PACKAGE = re.compile(r"(?i)[-.](?:tar|tgz|zip|whl|jar|deb|rpm|dll|so|exe|msi|apk|nupkg)\b")
+_CLOCKS = re.compile(r"\d{1,2}::\d{1,2}")
 
 
 def find_ips(text: str) -> Iterator[Span]:
     # Version 6 first: its last 32 bits may be written as version 4.
-    taken_until = 0
-    for match in _COLONED.finditer(text):
-        span = _ip6(text, *match.span())
-        if span:
-            taken_until = span.end
-            yield span
+    long = [span for match in _COLONED.finditer(text) if (span := _ip6(text, *match.span()))]
+    yield from long
+    text = cover(text, long)
     for match in _DOTTED.finditer(text):
-        start, end = match.span()
-        if start >= taken_until and _is_ip4(match.group()) and not _is_version(text, start):
-            yield Span(start, end, Kind.IP)
+        if _is_ip4(match.group()) and not _is_version(text, *match.span()):
+            yield Span.of(match, Kind.IP)
+    for match in _HOST.finditer(text):
+        if _is_ip4(match.group(1)):
+            yield Span.of(match, Kind.IP, 1)
 
 
-def _is_ip4(dotted: str) -> bool:
+def _is_ip4(written: str) -> bool:
     # Zeros in front are refused by ipaddress since 3.9.5, but people and devices write them.
-    parts = dotted.split(".")
-    if len(parts) != 4 or any(len(part) > 3 for part in parts):
-        return False
-    return _is_address(".".join(str(int(part)) for part in parts))
+    parts = _NUMBER.findall(written)
+    return len(parts) == 4 and all(len(part) <= 3 and int(part) <= 255 for part in parts)
 
 
-def _is_version(text: str, start: int) -> bool:
-    return _VERSION.search(text[max(0, start - _VERSION_CHARS) : start]) is not None
+def _is_version(text: str, start: int, end: int) -> bool:
+    before = text[max(0, start - _VERSION_CHARS) : start]
+    return bool(_VERSION.search(before) or _PACKAGE.match(text, end))
 
 
 def _ip6(text: str, start: int, end: int) -> Span | None:
@@ -77,7 +78,7 @@ def _ip6(text: str, start: int, end: int) -> Span | None:
 def _is_ip6(part: str) -> bool:
     # `::` and `Ada::Bee` are addresses to the standard and code to everyone else.
     is_telling = part.count(":") > 3 or any(map(str.isdigit, part))
-    return is_telling and _is_address(part)
+    return is_telling and not _CLOCKS.fullmatch(part) and _is_address(part)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

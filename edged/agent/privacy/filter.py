@@ -5,10 +5,10 @@ examples, calls to oracles. Never: releases what it could not read; whatever goe
 becomes Withheld, and then nothing leaves.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -17,11 +17,16 @@ from edged.agent.privacy.egress import is_on_this_machine, is_web_address
 from edged.agent.privacy.errors import Withheld
 from edged.agent.privacy.hashing import KEY_BYTES, canonical, keyed_hash
 from edged.agent.privacy.modes import Mode, tighter
-from edged.agent.privacy.scrubbing import Erasure, Scrubbed, scrub
+from edged.agent.privacy.scrubbing import Erasure, Scrubbed, Scrubbing, scrub
+from edged.contract.fields import Rule
 from edged.contract.schema import JsonSchema
+
+if TYPE_CHECKING:
+    from edged.agent.privacy.detection import Pattern
 
 MAX_BYTES = 256 * 1024  # of one input or output; larger ones are counted, not sent
 REASON_CHARS = 300
+FIELD_HASH_BYTES = 16  # as many as a UUID; enough to tell fields apart
 # Read further than is sent: a cut through an address would hide it from its detector.
 REASON_READ_CHARS = 4_000
 
@@ -57,17 +62,27 @@ class PrivacyFilter:
 
     key: of `hashing.deployment_key`. hash_inputs: no input's text leaves in balanced either.
     detect: False sends text in balanced as it is; the customer's choice `pii_detection: false`.
+    patterns: of the customer, beside the detectors. rules: of fields, in every mode.
     """
 
     def __init__(
-        self, mode: Mode, key: bytes, *, hash_inputs: bool = False, detect: bool = True
+        self,
+        mode: Mode,
+        key: bytes,
+        *,
+        hash_inputs: bool = False,
+        detect: bool = True,
+        patterns: Sequence["Pattern"] = (),
+        rules: Sequence[Rule] = (),
     ) -> None:
         if len(key) != KEY_BYTES:
             raise ValueError(f"the key must have {KEY_BYTES} bytes")
         self.mode = Mode(mode)
         self._key = key
         self._hash_inputs = hash_inputs
-        self._detect = detect
+        self._scrubbing = Scrubbing(
+            detect=detect, patterns=patterns, rules=rules, hashed=self._hashed
+        )
         self._sends_inputs = self.mode is Mode.PERMISSIVE or (
             self.mode is Mode.BALANCED and not hash_inputs
         )
@@ -75,7 +90,14 @@ class PrivacyFilter:
     def with_floor(self, floor: Mode) -> "PrivacyFilter":
         """Return the filter at the floor that home asks for; it can only become tighter."""
         mode = tighter(self.mode, floor)
-        return PrivacyFilter(mode, self._key, hash_inputs=self._hash_inputs, detect=self._detect)
+        return PrivacyFilter(
+            mode,
+            self._key,
+            hash_inputs=self._hash_inputs,
+            detect=self._scrubbing.detect,
+            patterns=self._scrubbing.patterns,
+            rules=self._scrubbing.rules,
+        )
 
     def release(
         self, input_json: bytes, output_json: bytes | None, output_schema: JsonSchema
@@ -130,7 +152,7 @@ class PrivacyFilter:
         with _failing_closed():
             if not self._sends_inputs:
                 raise Withheld("egress")
-            return scrub(value)
+            return scrub(value, how=self._scrubbing)
 
     def reason(self, error: BaseException | str) -> str:
         """Return what may be said of an error whose text might quote an input; never raises."""
@@ -157,21 +179,27 @@ class PrivacyFilter:
             return self._text(_read(input_json), input_json, "input")
 
     def _reason(self, error: BaseException | str) -> str:
-        if not self._sends_inputs:
+        # A text may quote a field that a rule takes out; there is no path to find it by.
+        if not self._sends_inputs or self._scrubbing.rules:
             return reasons.bare_name(error)
         text = reasons.describe(error)[:REASON_READ_CHARS]
-        if self.mode is Mode.BALANCED and self._detect:
-            text, _ = scrub(text)
-        return text[:REASON_CHARS]
+        if self.mode is Mode.BALANCED:
+            text, _ = scrub(text, how=self._scrubbing)
+        return str(text)[:REASON_CHARS]
 
     def _text(self, value: Any, source: bytes, root: str) -> tuple[bytes, tuple[Erasure, ...]]:
+        how = self._scrubbing
         if self.mode is Mode.PERMISSIVE:
-            return source, ()
-        if not self._detect:
-            return orjson.dumps(value), ()
+            if not how.rules:
+                return source, ()
+            how = replace(how, detect=False)
         # Written anew: of two members with one key, only the last was read and filtered.
-        clean, erased = scrub(value, root=root)
+        clean, erased = scrub(value, root=root, how=how)
         return orjson.dumps(clean), erased
+
+    def _hashed(self, value: Any) -> str:
+        hashed = keyed_hash(self._key, "field", canonical(value))
+        return f"hash:{hashed[:FIELD_HASH_BYTES].hex()}"
 
 
 def _read(source: bytes) -> Any:

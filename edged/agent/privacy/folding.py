@@ -4,7 +4,7 @@ Pure. Never: changes what is released; only the places that were found count.
 
 A number copied from a web page has no-break spaces and en dashes, one typed in Tokyo has full-width
 digits, and a zero-width space hides an address from every pattern. Characters are folded one to
-one, so that places stay; invisible ones are left out, and the places are mapped back.
+one, so that places stay; invisible ones and marks are left out, and the places are mapped back.
 """
 
 import unicodedata
@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from edged.agent.privacy.spans import Span
 
 _INVISIBLE = "\x7f"
-_MINUS = "\N{MINUS SIGN}"  # a mathematical symbol to Unicode, a dash to whoever typed it
+_LEFT_OUT = frozenset({"Cf", "Mn", "Me"})  # formats, and marks above or around a character
+_BY_CATEGORY = {"Zs": " ", "Zl": " ", "Zp": " ", "Pd": "-", "Pc": "_"}
+# Used as a dash, a dot, a slash or a colon by people and programs, and something else to Unicode:
+# the minus sign, the Japanese long vowel in telephone numbers, box drawings, bullets.
+_LOOK_ALIKES = {
+    **dict.fromkeys("\u2212\u2043\u02d7\u30fc\uff70\u2500\u2501", "-"),
+    **dict.fromkeys("\u3002\uff61\u00b7\u2022\u2219\u2027\u30fb\uff65\u22c5", "."),
+    **dict.fromkeys("\u2044\u2215\u29f8", "/"),
+    **dict.fromkeys("\u2236\ua789\u02d0", ":"),
+}
+_HANGUL_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters without a shape
 
 
 class _Table(dict[int, str]):
@@ -34,13 +44,14 @@ class Folded:
 
     text: str
     places: list[int] | None = None
+    size: int = 0  # of the original
 
     def restore(self, spans: Iterable[Span]) -> list[Span]:
-        """Return the spans as places of the original text."""
+        """Return the spans as places of the original text, with their last one's marks."""
         if self.places is None:
             return list(spans)
-        at = self.places
-        return [Span(at[span.start], at[span.end - 1] + 1, span.kind) for span in spans]
+        at = [*self.places, self.size]
+        return [Span(at[span.start], at[span.end], span.kind) for span in spans]
 
 
 def fold(text: str) -> Folded:
@@ -50,7 +61,7 @@ def fold(text: str) -> Folded:
     if _INVISIBLE not in plain:
         return Folded(plain)
     places = [place for place, character in enumerate(plain) if character != _INVISIBLE]
-    return Folded(plain.replace(_INVISIBLE, ""), places)
+    return Folded(plain.replace(_INVISIBLE, ""), places, len(text))
 
 
 def _fold_character(character: str) -> str:
@@ -58,11 +69,11 @@ def _fold_character(character: str) -> str:
     category = unicodedata.category(character)
     if digit is not None:
         return str(digit)
-    if category == "Cf":
+    if category in _LEFT_OUT or character in _HANGUL_FILLERS:
         return _INVISIBLE
-    if category == "Pd" or character == _MINUS:
-        return "-"
-    if category == "Zs":
-        return " "
+    if category in _BY_CATEGORY:
+        return _BY_CATEGORY[category]
+    if character in _LOOK_ALIKES:
+        return _LOOK_ALIKES[character]
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 and plain.isascii() else character

@@ -15,7 +15,7 @@ from edged.datasets.layout import Layout
 from edged.files import write_whole
 
 KEY_BYTES = 32
-Purpose = Literal["input", "output"]
+Purpose = Literal["input", "output", "field"]
 
 
 def deployment_key(layout: Layout) -> bytes:

@@ -3,8 +3,9 @@
 Pure. Used by: detection. Never: hands a whole text to the phone library, which needs 2.7 ms for
 1,500 characters; patterns find the spans, the library judges them.
 
-What counts as form: `+` and a country, `00` and a country, the North American 3-3-4, or a trunk
-zero with separators. Bare digits count after a word such as "phone" or "call", or under such a key.
+What counts as form: `+` and a country, `00` or `011` and a country, the North American 3-3-4, a few
+other countries' groups, or a trunk zero. Bare digits count beside a word such as "phone" or "call",
+or under such a key; forms without `+` do not count after "order", "invoice" and the like.
 """
 
 import re
@@ -19,32 +20,61 @@ from edged.agent.privacy.spans import Kind, Span, is_fraction, is_inside_digits
 # Whose national numbers are known without a country code: large populations, and plans that
 # differ enough for their neighbours' numbers to be valid in one of them.
 _REGIONS = ("US", "GB", "DE", "FR", "IT", "AU", "IN", "JP", "NL", "CH")
-_SEPARATOR = r"(?: ?[\-./ ] ?)"
+_SEPARATOR = r"(?: ?[\-./_ ] ?)"
 _EXTENSION = r"(?:[ ,]{0,2}(?:x|ext\.?|extension) ?[0-9]{1,6})?"
 _WRITTEN = re2.compile(
     r"(?i)("
-    r"\+ ?\(?[0-9][0-9 ().\-/]{5,24}[0-9]"
+    r"(?:\(?\+|%2B) ?\(?[0-9][0-9 ().\-/]{5,24}[0-9]"
+    r"|011[ .\-][0-9][0-9 ().\-/]{6,20}[0-9]"
     rf"|\(?0[0-9]{{1,5}}\)?(?:{_SEPARATOR}?\([0-9]{{1,5}}\)|{_SEPARATOR}[0-9]{{2,8}}){{1,6}}"
+    r"|0[1-9][0-9]{8,9}"
     rf"|(?:1{_SEPARATOR}?)?(?:\([0-9]{{3}}\){_SEPARATOR}?|[0-9]{{3}}{_SEPARATOR})"
     rf"[0-9]{{3}}{_SEPARATOR}[0-9]{{4}}"
     rf"){_EXTENSION}"
 )
+# National forms of large countries: China, Brazil, Spain and Portugal, India, Russia.
+_NATIONAL = re2.compile(
+    r"(1[3-9][0-9][ \-][0-9]{4}[ \-][0-9]{4}"
+    r"|(?:\([1-9][0-9]\) ?|[1-9][0-9] )9?[0-9]{4}-[0-9]{4}"
+    r"|[679][0-9]{2}[ \-][0-9]{2}[ \-][0-9]{2}[ \-][0-9]{2}"
+    r"|[6-9][0-9]{4}[ \-][0-9]{5}"
+    r"|8[ \-]?\(?[0-9]{3}\)?[ \-][0-9]{3}-[0-9]{2}-[0-9]{2})"
+)
 _DIGITS = r"\+?\(?[0-9][0-9 ().\-/]{5,18}[0-9]"
 _LIST = rf"({_DIGITS}(?:(?: ?[,;/&] ?| or | and ){_DIGITS})*)"
 _NAMED = re2.compile(
-    r"(?i)(?:phone|mobile|handset|whats ?app|(?:\b|_)(?:tel|cell|fax|sms|mob|ph|msisdn)(?:\b|_))"
+    r"(?i)(?:phone|mobile|handset|whats ?app|[☎☏📞📱📲]"
+    r"|(?:\b|_)(?:tel|telefono?|cell|fax|sms|mob|ph|msisdn)(?:\b|_))"
     rf"[^0-9+(\n]{{0,20}}{_LIST}"
 )
+_NAMED_AFTER = re2.compile(
+    rf"(?i)({_DIGITS}) ?\(?(?:mobile|cell|phone|tel|fax|whats ?app|voicemail)\b"
+)
+# No colon after the verbs: "text" and "message" are also keys that any text stands under.
 _HINTED = re2.compile(
-    r"(?i)\b(?:call|text|ring|dial|reach|contact|message|(?:my|our|his|her|their) number)\b"
-    rf"[^0-9+(\n]{{0,20}}{_LIST}"
+    r"(?i)\b(?:(?:call|text|ring|dial|reach|message|(?:my|our|his|her|their) number)\b"
+    rf"[^0-9+(\n:]{{0,20}}|contact\b[^0-9+(\n]{{0,20}}){_LIST}"
 )
+_LOCAL = re.compile(r"[2-9][0-9]{2}[-.][0-9]{4}")  # without area: 555-0132
+_COUNTED = re.compile(  # what else is numbered
+    r"(?i)(?:\b|_)(?:order|invoice|ref(?:erence)?|sku|part|tracking|case|ticket|serial|model|isbn|po"
+    r"|rma|item|batch|lot|version|build|product|article|asset|booking|policy|claim|id|hash|uuid|size|zip"
+    r"|postal|post ?code|plz)s?"
+    r"(?:[ _\-]?(?:no|nr|num(?:ber)?|id|code|is))?[.:#= \-\"']{0,4}\Z"
+)
+_COUNTED_CHARS = 24
+# A part of something longer: `ISBN 978-4-01-926448-0`, `AB-0825-305`; or of a row of a table.
+_JOINED = re.compile(r"(?i)(?:[0-9][\-/._]|(?<!tel)(?<!phone)(?<!mobile)(?<!cell)(?<!fax)[a-z]-)\Z")
+_IN_ROW = re.compile(r"[0-9][ \t]\Z")
+_ROW_GOES_ON = re.compile(r"[ \t][0-9]{3}")
+_POST_CODE = re.compile(r"0[0-9]{4}-[0-9]{4}")  # United States, ZIP+4
 _ONE = re2.compile(_DIGITS)
 _COUNTS = range(7, 18)  # digits of a number: E.164 allows 15, an international prefix adds two
 _GROUP_END = re.compile(r"[0-9]\)?(?![0-9)])")
 _TIME = re.compile(r"[0-9]:[0-9]{2}(?![0-9])")  # 15:41:04 -0600 is not a trunk zero
 _DATE = re.compile(
-    r"\(?\d{1,2}([-./ ])\d{1,2}\1\d{2,4}(?!\d)|(?:19|20)\d\d([-./ ]?)(?:0\d|1[0-2])\2[0-3]\d(?!\d)"
+    r"\(?[0-3]?\d([-./ ])[0-3]?\d\1\d{2,4}(?!\1?\d)"
+    r"|(?:19|20)\d\d([-./ ]?)(?:0\d|1[0-2])\2[0-3]\d(?!\d)"
 )
 
 Judge = Callable[[str], bool]
@@ -52,20 +82,50 @@ Judge = Callable[[str], bool]
 
 def find_written_phones(text: str) -> Iterator[Span]:
     """Find numbers by their form."""
-    for match in _WRITTEN.finditer(text):
-        start, end = match.span(1)
-        is_part = is_inside_digits(text, start, match.end()) or is_fraction(text, start)
-        if is_part or _TIME.match(text, max(0, start - 2)):
-            continue
-        kept = _longest(match.group(1), _judge_of(match.group(1)))
-        if kept:
-            is_whole = kept == end - start
-            yield Span(start, match.end() if is_whole else start + kept, Kind.PHONE)
+    for form in (_WRITTEN, _NATIONAL):
+        place = found_end = 0
+        while match := form.search(text, place):
+            start, end = match.span(1)
+            place = end
+            kept = _kept(text, match) if _may_be_phone(text, match, found_end) else 0
+            if kept:
+                found_end = match.end() if kept == end - start else start + kept
+                place = found_end  # what the form took beyond it may be the next number
+                yield Span(start, found_end, Kind.PHONE)
+
+
+def _may_be_phone(text: str, match: Any, found_end: int) -> bool:
+    """found_end: where the number before this one ends."""
+    start, end = match.span()
+    if text[max(0, start - 1) : start].isdigit() or is_fraction(text, start):
+        return False
+    if _TIME.match(text, max(0, start - 2)):
+        return False
+    written = match.group(1)
+    before = text[max(found_end, start - _COUNTED_CHARS) : start]
+    return written[0] in "+%(" or not _is_something_else(before, text[end:], written)
+
+
+def _is_something_else(before: str, behind: str, written: str) -> bool:
+    if _COUNTED.search(before) or _JOINED.search(before) or _POST_CODE.fullmatch(written):
+        return True
+    is_row = _IN_ROW.search(before) or _ROW_GOES_ON.match(behind)
+    return bool(is_row and written[0] != "0" and written.replace(" ", "").isdigit())
+
+
+def _kept(text: str, match: Any) -> int:
+    """Return how many characters of what the form took are a number; 0: none."""
+    written = str(match.group(1))
+    if text[match.end() : match.end() + 1].isdigit():
+        written = written.rstrip("0123456789")  # it took half of a group
+        return _longest(written, _judge_of(written)) if written else 0
+    return len(written) if match.re is _NATIONAL else _longest(written, _judge_of(written))
 
 
 def find_named_phones(text: str) -> Iterator[Span]:
-    """Find numbers by the word before them; spans may overlap: "call my phone"."""
+    """Find numbers by the word beside them; spans may overlap: "call my phone"."""
     yield from _beside(text, _NAMED, _is_possible)
+    yield from _beside(text, _NAMED_AFTER, _is_possible)
     yield from _beside(text, _HINTED, _is_likely)
 
 
@@ -74,6 +134,9 @@ def _beside(text: str, words: Any, judge: Judge) -> Iterator[Span]:
         for one in _ONE.finditer(match.group(1)):
             start = match.start(1) + one.start()
             kept = _longest(one.group(), judge)
+            before = text[max(0, start - _COUNTED_CHARS) : start]
+            if judge is _is_likely and _COUNTED.search(before):
+                continue
             if kept and not is_inside_digits(text, start, start + kept):
                 yield Span(start, start + kept, Kind.PHONE)
 
@@ -91,13 +154,15 @@ def _longest(written: str, judge: Judge) -> int:
 
 
 def _judge_of(written: str) -> Judge:
-    digits = written.lstrip("(")
+    digits = written.lstrip("(").replace("%2B", "+").replace("%2b", "+")
     if digits.startswith("+"):
-        return _is_international
+        return lambda part: _is_international(part.lower().replace("%2b", "+"))
+    if digits.startswith(("011 ", "011-", "011.")):
+        return lambda part: _is_international("+" + part[3:])
     if digits.startswith("00"):
         return lambda part: _is_international("+" + part.lstrip("(")[2:])
     if digits.startswith("0"):
-        return _is_valid
+        return _is_domestic
     # Three, three and four digits with separators are a telephone number whatever the area code:
     # people write 555-123-4567 and 123-456-7890, which no exchange has.
     return lambda part: _count_digits(part) >= 10
@@ -109,12 +174,20 @@ def _count_digits(written: str) -> int:
 
 def _is_international(written: str) -> bool:
     """Of the country it names, with its area: `+1000000` counts something."""
+    if "(" in written and _count_digits(written) in range(9, 16):
+        return True
     try:
         number = phonenumbers.parse(written, None)
     except phonenumbers.NumberParseException:
         return False
     length = phonenumbers.is_possible_number_with_reason(number)
     return length == phonenumbers.ValidationResult.IS_POSSIBLE
+
+
+def _is_domestic(written: str) -> bool:
+    """Given out somewhere; or as long and written like one, as in films and examples."""
+    is_grouped = not written.isdigit() and _count_digits(written) in (10, 11)
+    return (is_grouped and _is_possible(written)) or _is_valid(written)
 
 
 def _is_possible(written: str) -> bool:
@@ -124,7 +197,7 @@ def _is_possible(written: str) -> bool:
 
 def _is_likely(written: str) -> bool:
     """Shorter numbers are valid somewhere; beside "text" or "call" they are prices and dates."""
-    return _count_digits(written) >= 9 and _is_valid(written)
+    return (_count_digits(written) >= 9 and _is_valid(written)) or bool(_LOCAL.fullmatch(written))
 
 
 def _is_valid(written: str) -> bool:

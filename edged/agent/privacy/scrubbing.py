@@ -3,26 +3,35 @@
 Pure. Used by: the filter. Never: records what was erased, only where and of which kind.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edged.agent.privacy.errors import Withheld
-from edged.agent.privacy.spans import Kind, Span
+from edged.agent.privacy.spans import Span
+from edged.contract.fields import Action, Rule, Trail, path_to
+
+if TYPE_CHECKING:
+    from edged.agent.privacy.detection import Pattern
 
 MAX_DEPTH = 64
 # Keys that say nothing alone: {"phone": {"value": 4155550100}} is read as "phone value".
 _GENERIC_KEYS = frozenset({"home", "no", "num", "number", "raw", "text", "value", "work"})
 _MIN_DIGITS = 7  # a telephone number; shorter numbers name nobody
+MASK = "***"
+_GONE = object()  # stands for a dropped field while its members are put together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """One thing erased. path: `input.items[3].contact`, in keys as they are released."""
+    """One thing erased. path: `input.items[3].contact`, in keys as they are released.
+
+    kind: of a detector or a customer's pattern; or DROP, HASH, MASK: what a field's rule did.
+    """
 
     path: str
-    kind: Kind
+    kind: str
 
     def __str__(self) -> str:
         return f"{self.path} {self.kind}"
@@ -31,53 +40,87 @@ class Erasure:
 Scrubbed = tuple[Any, tuple[Erasure, ...]]
 
 
-def scrub(value: Any, *, root: str = "$") -> Scrubbed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrubbing:
+    """What to erase. hashed: makes the text that takes a hashed field's place."""
+
+    detect: bool = True
+    patterns: Sequence["Pattern"] = ()
+    rules: Sequence[Rule] = ()
+    hashed: Callable[[Any], str] = lambda _: MASK
+
+
+DETECTION = Scrubbing()
+
+
+def scrub(value: Any, *, root: str = "$", how: Scrubbing = DETECTION) -> Scrubbed:
     """Return the value with `[EMAIL]` and the like in place of what was found.
 
-    A whole number that is personal data becomes a string. Raises Withheld when nested too deeply.
+    A whole number that is personal data becomes a string; a value that is dropped whole becomes
+    null. Raises Withheld when nested too deeply.
     """
-    scrubber = _Scrubber()
-    clean = scrubber.walk(value, root, "", 0)
-    return clean, tuple(scrubber.erased)
+    scrubber = _Scrubber(how)
+    clean = scrubber.walk(value, root, "", Trail.begin(how.rules, root), 0)
+    return (None if clean is _GONE else clean), tuple(scrubber.erased)
 
 
 class _Scrubber:
     """One walk over one value."""
 
-    def __init__(self) -> None:
+    def __init__(self, how: Scrubbing) -> None:
+        self._how = how
         self.erased: list[Erasure] = []
 
-    def walk(self, value: Any, path: str, context: str, depth: int) -> Any:
+    def walk(self, value: Any, path: str, context: str, trail: Trail, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise Withheld("too_deep")
+        if (action := trail.action) is not None:
+            self.erased.append(Erasure(path=path, kind=action.name))
+            return self._ruled(value, action)
+        if isinstance(value, dict):
+            return self._object(value, path, context, trail, depth)
+        if isinstance(value, list):
+            return self._list(value, path, context, trail, depth)
+        return self._plain(value, path, context)
+
+    def _ruled(self, value: Any, action: Action) -> Any:
+        if action is Action.DROP:
+            return _GONE
+        return self._how.hashed(value) if action is Action.HASH else MASK
+
+    def _plain(self, value: Any, path: str, context: str) -> Any:
         if isinstance(value, str):
             return self._text(value, path, context)
-        if isinstance(value, dict):
-            return self._object(value, path, context, depth)
-        if isinstance(value, list):
-            return [
-                self.walk(item, f"{path}[{index}]", context, depth + 1)
-                for index, item in enumerate(value)
-            ]
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return self._number(value, path, context)
         if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, (int, float)):
+            return self._number(value, path, context)
         raise TypeError(f"{type(value).__name__} is not JSON")
 
-    def _object(self, members: dict[str, Any], path: str, context: str, depth: int) -> Any:
+    def _object(
+        self, members: dict[str, Any], path: str, context: str, trail: Trail, depth: int
+    ) -> Any:
         clean: dict[str, Any] = {}
         for key, value in members.items():
-            spans = _find(key)
+            spans = self._find(key)
             name = _unused(_replace(key, spans), clean)
             beside = f"{context} {key}" if key.lower() in _GENERIC_KEYS else key
-            inner = f"{path}.{name}"
+            inner = path_to(path, name)
             self._note(spans, inner)
-            clean[name] = self.walk(value, inner, beside, depth + 1)
+            kept = self.walk(value, inner, beside, trail.to(key), depth + 1)
+            if kept is not _GONE:
+                clean[name] = kept
         return clean
 
+    def _list(self, items: list[Any], path: str, context: str, trail: Trail, depth: int) -> Any:
+        walked = [
+            self.walk(item, path_to(path, index), context, trail.to(index), depth + 1)
+            for index, item in enumerate(items)
+        ]
+        return [item for item in walked if item is not _GONE]
+
     def _text(self, text: str, path: str, context: str) -> str:
-        spans = _find(text, context)
+        spans = self._find(text, context)
         self._note(spans, path)
         return _replace(text, spans)
 
@@ -86,12 +129,20 @@ class _Scrubber:
         if abs(number) < 10 ** (_MIN_DIGITS - 1) or number != number // 1:
             return number
         text = str(int(number))
-        spans = _find(text, context)
+        spans = self._find(text, context)
         self._note(spans, path)
         return _replace(text, spans) if spans else number
 
     def _note(self, spans: list[Span], path: str) -> None:
         self.erased += [Erasure(path=path, kind=span.kind) for span in spans]
+
+    def _find(self, text: str, context: str = "") -> list[Span]:
+        if not self._how.detect:
+            return []
+        # Loaded with the first text: tables for 80 ms that a restarted agent need not wait for.
+        from edged.agent.privacy import detection
+
+        return detection.find(text, context, self._how.patterns)
 
 
 def _replace(text: str, spans: list[Span]) -> str:
@@ -109,10 +160,3 @@ def _unused(key: str, taken: Container[str]) -> str:
         for number in count(1)
         if (name := key if number == 1 else f"{key} {number}") not in taken
     )
-
-
-def _find(text: str, *context: Any) -> list[Span]:
-    # Loaded with the first text: tables for 80 ms that a restarted agent need not wait for.
-    from edged.agent.privacy import detection
-
-    return list(detection.find(text, *context))

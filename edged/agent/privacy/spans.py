@@ -6,12 +6,13 @@ Pure. Never: holds the text itself.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 COVER = "\x1a"  # stands for found text while later detectors look; matches none of their patterns
 
 
 class Kind(StrEnum):
-    """What was erased; `[EMAIL]` takes its place."""
+    """What detectors find; `[EMAIL]` takes its place. A customer's pattern has its own name."""
 
     EMAIL = "EMAIL"
     PHONE = "PHONE"
@@ -19,6 +20,7 @@ class Kind(StrEnum):
     CARD = "CARD"
     IP = "IP"
     IBAN = "IBAN"
+    SECRET = "SECRET"  # noqa: S105 the name of a kind: API keys, tokens, passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,12 @@ class Span:
 
     start: int
     end: int
-    kind: Kind
+    kind: str
+
+    @classmethod
+    def of(cls, match: Any, kind: str, group: int = 0) -> "Span":
+        """Return where a group of a match of re or re2 stands."""
+        return cls(match.start(group), match.end(group), kind)
 
 
 def cover(text: str, spans: Iterable[Span]) -> str:

@@ -69,6 +69,7 @@ class Maker:
             Kind.CARD: self.card,
             Kind.IP: self.ip,
             Kind.IBAN: self.iban,
+            Kind.SECRET: self.secret,
         }[kind]
 
     def sentence(self, secret: str) -> str:
@@ -115,6 +116,11 @@ class Maker:
         bits = self.random.choice([self.random.getrandbits(128), (0x20010DB8 << 96) | low])
         address = ipaddress.IPv6Address(bits)
         return self.random.choice([str(address), address.exploded, str(address).upper()])
+
+    def secret(self) -> str:
+        form = self.random.choice(("AKIA{16}", "ghp_{36}", "sk-proj-{40}", "xoxb-{24}", "hf_{34}"))
+        alphabet = ascii_uppercase + (digits if form.startswith("AKIA") else ascii_lowercase)
+        return re.sub(r"\{(\d+)\}", lambda size: self._characters(alphabet, int(size[1])), form)
 
     def _word(self) -> str:
         return self._characters(ascii_lowercase, self.random.randint(2, 9))

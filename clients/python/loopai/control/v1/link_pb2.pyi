@@ -139,6 +139,7 @@ class ConnectRequest(google.protobuf.message.Message):
     STATE_REPORT_FIELD_NUMBER: builtins.int
     ARTIFACT_REQUEST_FIELD_NUMBER: builtins.int
     TELEMETRY_FIELD_NUMBER: builtins.int
+    ERASURE_FIELD_NUMBER: builtins.int
     @property
     def hello(self) -> Global___Hello: ...
     @property
@@ -149,6 +150,8 @@ class ConnectRequest(google.protobuf.message.Message):
     def artifact_request(self) -> Global___ArtifactRequest: ...
     @property
     def telemetry(self) -> Global___TelemetryBatch: ...
+    @property
+    def erasure(self) -> Global___ErasureRequest: ...
     def __init__(
         self,
         *,
@@ -157,10 +160,11 @@ class ConnectRequest(google.protobuf.message.Message):
         state_report: Global___StateReport | None = ...,
         artifact_request: Global___ArtifactRequest | None = ...,
         telemetry: Global___TelemetryBatch | None = ...,
+        erasure: Global___ErasureRequest | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "hello", b"hello", "message", b"message", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "hello", b"hello", "message", b"message", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["hello", "status", "state_report", "artifact_request", "telemetry"] | None: ...
+    def HasField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "erasure", b"erasure", "hello", b"hello", "message", b"message", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "erasure", b"erasure", "hello", b"hello", "message", b"message", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["hello", "status", "state_report", "artifact_request", "telemetry", "erasure"] | None: ...
 
 Global___ConnectRequest: typing_extensions.TypeAlias = ConnectRequest
 
@@ -173,6 +177,7 @@ class ConnectResponse(google.protobuf.message.Message):
     ARTIFACT_CHUNK_FIELD_NUMBER: builtins.int
     TELEMETRY_ACK_FIELD_NUMBER: builtins.int
     RETRY_AFTER_FIELD_NUMBER: builtins.int
+    ERASURE_ACK_FIELD_NUMBER: builtins.int
     @property
     def welcome(self) -> Global___Welcome: ...
     @property
@@ -183,6 +188,8 @@ class ConnectResponse(google.protobuf.message.Message):
     def telemetry_ack(self) -> Global___TelemetryAck: ...
     @property
     def retry_after(self) -> Global___RetryAfter: ...
+    @property
+    def erasure_ack(self) -> Global___ErasureAck: ...
     def __init__(
         self,
         *,
@@ -191,10 +198,11 @@ class ConnectResponse(google.protobuf.message.Message):
         artifact_chunk: Global___ArtifactChunk | None = ...,
         telemetry_ack: Global___TelemetryAck | None = ...,
         retry_after: Global___RetryAfter | None = ...,
+        erasure_ack: Global___ErasureAck | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "message", b"message", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "message", b"message", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["welcome", "state", "artifact_chunk", "telemetry_ack", "retry_after"] | None: ...
+    def HasField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "erasure_ack", b"erasure_ack", "message", b"message", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "erasure_ack", b"erasure_ack", "message", b"message", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["welcome", "state", "artifact_chunk", "telemetry_ack", "retry_after", "erasure_ack"] | None: ...
 
 Global___ConnectResponse: typing_extensions.TypeAlias = ConnectResponse
 
@@ -251,15 +259,23 @@ class Welcome(google.protobuf.message.Message):
 
     HEARTBEAT_INTERVAL_S_FIELD_NUMBER: builtins.int
     MAX_TELEMETRY_BYTES_FIELD_NUMBER: builtins.int
+    UPLOAD_INTERVAL_S_FIELD_NUMBER: builtins.int
+    BATCHES_PER_S_FIELD_NUMBER: builtins.int
     heartbeat_interval_s: builtins.int
     max_telemetry_bytes: builtins.int
+    upload_interval_s: builtins.int
+    """Close telemetry batches at this age; 0: as the edge is configured."""
+    batches_per_s: builtins.int
+    """Send at most so many a second, such as after days offline; 0: as fast as they are acknowledged."""
     def __init__(
         self,
         *,
         heartbeat_interval_s: builtins.int = ...,
         max_telemetry_bytes: builtins.int = ...,
+        upload_interval_s: builtins.int = ...,
+        batches_per_s: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["heartbeat_interval_s", b"heartbeat_interval_s", "max_telemetry_bytes", b"max_telemetry_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batches_per_s", b"batches_per_s", "heartbeat_interval_s", b"heartbeat_interval_s", "max_telemetry_bytes", b"max_telemetry_bytes", "upload_interval_s", b"upload_interval_s"]) -> None: ...
 
 Global___Welcome: typing_extensions.TypeAlias = Welcome
 
@@ -807,7 +823,7 @@ class ExecutionSummary(google.protobuf.message.Message):
     def executed_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
     def erased(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What the privacy filter erased: "$.text EMAIL"."""
+        """What the privacy filter erased: "input.text EMAIL"."""
 
     def __init__(
         self,
@@ -861,6 +877,7 @@ class Validation(google.protobuf.message.Message):
     ORACLE_OUTPUT_INDEX_FIELD_NUMBER: builtins.int
     ORACLE_OUTPUT_HASH_FIELD_NUMBER: builtins.int
     OUTCOME_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
     validation_id: builtins.str
     execution_id: builtins.str
     task: builtins.str
@@ -884,6 +901,10 @@ class Validation(google.protobuf.message.Message):
     """How the execution fared: a failed one is a failure without asking an oracle."""
     @property
     def validated_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def erased(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the privacy filter erased of the oracle's output: "output.text EMAIL"."""
+
     def __init__(
         self,
         *,
@@ -905,9 +926,10 @@ class Validation(google.protobuf.message.Message):
         oracle_output_index: builtins.int | None = ...,
         oracle_output_hash: builtins.bytes = ...,
         outcome: builtins.str = ...,
+        erased: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_oracle_output_index", b"_oracle_output_index", "oracle_output_index", b"oracle_output_index", "validated_at", b"validated_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_oracle_output_index", b"_oracle_output_index", "arm", b"arm", "channel", b"channel", "comparison_method", b"comparison_method", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "is_match", b"is_match", "oracle", b"oracle", "oracle_cost", b"oracle_cost", "oracle_latency_ms", b"oracle_latency_ms", "oracle_output_hash", b"oracle_output_hash", "oracle_output_index", b"oracle_output_index", "oracle_output_json", b"oracle_output_json", "outcome", b"outcome", "similarity_score", b"similarity_score", "task", b"task", "validated_at", b"validated_at", "validation_id", b"validation_id", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_oracle_output_index", b"_oracle_output_index", "arm", b"arm", "channel", b"channel", "comparison_method", b"comparison_method", "erased", b"erased", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "is_match", b"is_match", "oracle", b"oracle", "oracle_cost", b"oracle_cost", "oracle_latency_ms", b"oracle_latency_ms", "oracle_output_hash", b"oracle_output_hash", "oracle_output_index", b"oracle_output_index", "oracle_output_json", b"oracle_output_json", "outcome", b"outcome", "similarity_score", b"similarity_score", "task", b"task", "validated_at", b"validated_at", "validation_id", b"validation_id", "version", b"version"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_oracle_output_index", b"_oracle_output_index"]) -> typing.Literal["oracle_output_index"] | None: ...
 
 Global___Validation: typing_extensions.TypeAlias = Validation
@@ -964,6 +986,63 @@ class Decision(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["action", b"action", "decided_at", b"decided_at", "decision_id", b"decision_id", "evidence_json", b"evidence_json", "phase", b"phase", "reason", b"reason", "rollout_id", b"rollout_id", "stage", b"stage", "task", b"task", "verdict", b"verdict", "version", b"version"]) -> None: ...
 
 Global___Decision: typing_extensions.TypeAlias = Decision
+
+@typing.final
+class ErasureRequest(google.protobuf.message.Message):
+    """A subject asked to be forgotten: erase what is stored of these executions. Asked again until
+    acknowledged; what the subject is known by stays at the edge.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: builtins.int
+    PART_FIELD_NUMBER: builtins.int
+    IS_LAST_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    EXECUTION_IDS_FIELD_NUMBER: builtins.int
+    erasure_id: builtins.str
+    """The same in every part of one erasure."""
+    part: builtins.int
+    is_last: builtins.bool
+    task: builtins.str
+    @property
+    def execution_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        erasure_id: builtins.str = ...,
+        part: builtins.int = ...,
+        is_last: builtins.bool = ...,
+        task: builtins.str = ...,
+        execution_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["erasure_id", b"erasure_id", "execution_ids", b"execution_ids", "is_last", b"is_last", "part", b"part", "task", b"task"]) -> None: ...
+
+Global___ErasureRequest: typing_extensions.TypeAlias = ErasureRequest
+
+@typing.final
+class ErasureAck(google.protobuf.message.Message):
+    """These are gone."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: builtins.int
+    PART_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
+    erasure_id: builtins.str
+    part: builtins.int
+    erased: builtins.int
+    """Stored things of these executions that were erased: samples, validations, reviews, examples."""
+    def __init__(
+        self,
+        *,
+        erasure_id: builtins.str = ...,
+        part: builtins.int = ...,
+        erased: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["erased", b"erased", "erasure_id", b"erasure_id", "part", b"part"]) -> None: ...
+
+Global___ErasureAck: typing_extensions.TypeAlias = ErasureAck
 
 @typing.final
 class TelemetryAck(google.protobuf.message.Message):

@@ -1,0 +1,69 @@
+"""Find API keys, tokens and passwords: by their makers' prefixes, or by the word before them.
+
+Pure. Used by: detection. Never: tries one out.
+"""
+
+import re
+from collections.abc import Iterator
+
+import re2
+
+from edged.agent.privacy.spans import Kind, Span
+
+_MADE = re2.compile(
+    r"\b(?:"
+    r"(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}"  # Amazon
+    r"|gh[pousr]_[0-9A-Za-z]{30,}|github_pat_[0-9A-Za-z_]{30,}|glpat-[0-9A-Za-z_\-]{20,}"
+    r"|xox[abeoprs]-[0-9A-Za-z\-]{10,}|xapp-[0-9A-Za-z\-]{10,}"  # Slack
+    r"|[sprw][kh]_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z]{16,}"  # Stripe
+    r"|sk-(?:[a-z0-9]+-)*[0-9A-Za-z_\-]{20,}"  # language models
+    r"|AIza[0-9A-Za-z_\-]{30,}|ya29\.[0-9A-Za-z_\-]{20,}|GOCSPX-[0-9A-Za-z_\-]{20,}"  # Google
+    r"|SG\.[0-9A-Za-z_\-]{16,}\.[0-9A-Za-z_\-]{16,}|(?:AC|SK)[0-9a-f]{32}"  # SendGrid, Twilio
+    r"|npm_[0-9A-Za-z]{30,}|pypi-[0-9A-Za-z_\-]{30,}|hf_[0-9A-Za-z]{20,}"
+    r"|do[opr]_v1_[0-9a-f]{32,}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|dapi[0-9a-f]{32}"
+    r"|eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{8,}(?:\.[0-9A-Za-z_\-]*){1,3}"  # JSON Web Token
+    r")"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
+)
+# The word, a sign or "is", and then something that is no word.
+_NAMED = re2.compile(
+    r"(?i)(?:api[ _\-]?key|access[ _\-]?key(?:[ _\-]?id)?|secret(?:[ _\-](?:access[ _\-])?key)?"
+    r"|token|credential|auth(?:orization)?|key)[\"']?(?: ?[:=] ?| is )[\"']?"
+    r"(?:(?:bearer|basic|token) )?([0-9A-Za-z_\-./+=~]{12,})"
+)
+_BEARER = re2.compile(r"(?i)\b(?:bearer|basic) ([0-9A-Za-z_\-./+=~]{12,})")
+_PASSWORD = re2.compile(
+    r"(?i)(?:passw(?:or)?d|passphrase|pwd|passcode)[\"']?(?: ?[:=] ?| is )[\"']?([^\s\"',;]{4,})"
+)
+_IN_ADDRESS = re2.compile(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@")
+_SECRET_NAME = re.compile(
+    r"(?i)(?:passw(?:or)?d|passphrase|passcode|\bpwd|api_?key|private_?key|secret|credential"
+    r"|(?:access|auth|refresh|bearer|id|session)_?token|access_?key)s?$"
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether whatever stands under this key is a secret, words too."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def find_secrets(text: str) -> Iterator[Span]:
+    for match in _MADE.finditer(text):
+        yield Span.of(match, Kind.SECRET)
+    for form, is_one in ((_NAMED, _is_random), (_BEARER, _is_random), (_PASSWORD, _is_no_word)):
+        for match in form.finditer(text):
+            if is_one(match.group(1)):
+                yield Span.of(match, Kind.SECRET, 1)
+    for match in _IN_ADDRESS.finditer(text):
+        yield Span.of(match, Kind.SECRET, 1)
+
+
+def _is_random(value: str) -> bool:
+    """Say whether letters and digits are mixed, or capitals stand within."""
+    has_letter = any(map(str.isalpha, value))
+    has_digit = any(map(str.isdigit, value))
+    return has_letter and (has_digit or not (value[1:].islower() or value.isupper()))
+
+
+def _is_no_word(value: str) -> bool:
+    return not value.rstrip(".:!?)").isalpha()

@@ -1,0 +1,49 @@
+"""Find United States social security and taxpayer numbers.
+
+Pure. Used by: detection. Never: takes nine bare digits for one without a word beside them.
+"""
+
+from collections.abc import Iterator
+
+import re2
+
+from edged.agent.privacy.spans import Kind, Span, is_inside_digits
+
+_SEPARATED = re2.compile(r"([0-9]{3})( ?[ .\-_/] ?)([0-9]{2})( ?[ .\-_/] ?)([0-9]{4})")
+_NUMBER = r"\(?[0-9]{3}\)?(?: ?[ .\-_/] ?)?[0-9]{2}[ .\-_/]?[0-9](?:[ .\-_/]?[0-9]){3}"
+_NAME = (
+    r"(?:ssns?|ss ?#|ss[ _]?no|soc(?:ial|\.)?[ _\-]?(?:sec(?:urity|\.)?|ins(?:urance)?)"
+    r"|tax(?:payer)?[ _\-]?(?:id|ident)\w*|itin|social(?: (?:is|no|num(?:ber)?)|[:#=]))"
+)
+# Beside their name nine digits are one, however they are grouped. Zeros in front get lost in JSON.
+_NAMED = re2.compile(rf"(?i)(?:\b|_){_NAME}[^0-9\n(]{{0,24}}({_NUMBER}|[0-9]{{7,8}})")
+_NAMED_AFTER = re2.compile(rf"(?i)({_NUMBER})[^0-9\n]{{0,16}}(?:\b|_){_NAME}")
+_TAXPAYER_GROUPS = (*range(50, 66), *range(70, 89), *range(90, 93), *range(94, 100))
+
+
+def find_ssns(text: str) -> Iterator[Span]:
+    for match in _SEPARATED.finditer(text):
+        area, before, group, after, serial = match.groups()
+        is_alone = not is_inside_digits(text, *match.span())
+        if is_alone and before == after and _is_issued(area + group + serial):
+            yield Span.of(match, Kind.SSN)
+    for form in (_NAMED, _NAMED_AFTER):
+        for match in form.finditer(text):
+            if not is_inside_digits(text, *match.span(1)) and _may_be_one(match.group(1)):
+                yield Span.of(match, Kind.SSN, 1)
+
+
+def _may_be_one(written: str) -> bool:
+    digits = "".join(filter(str.isdigit, written))
+    return len(digits) == 9 or _is_issued(digits.zfill(9))
+
+
+def _is_issued(digits: str) -> bool:
+    """Say whether such numbers are given out; also the ones known from advertising.
+
+    Source: the Social Security Administration's and the Internal Revenue Service's rules.
+    """
+    area, group, serial = int(digits[:3]), int(digits[3:5]), int(digits[5:])
+    if not area or area == 666 or not group or not serial:
+        return False
+    return area < 900 or group in _TAXPAYER_GROUPS

@@ -1,0 +1,121 @@
+"""`edged privacy` in a process of its own, as people call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edged.datasets.layout import Layout
+from edged.datasets.records import Execution, render
+from edged.datasets.writer import LogWriter
+
+INPUT = {"text": "mail ann@example.com", "phone": 4155550132, "10.0.0.1": [{"n": 1}]}
+NOW_S = 1_764_000_000.0
+
+
+@pytest.fixture
+def run(tmp_path: Path):
+    def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "edged.commands", "privacy", *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, cwd=tmp_path, check=False)
+
+    return run
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data_dir with three executions of a task, the last one full of personal data."""
+    layout = Layout(tmp_path / "data")
+    layout.state.mkdir(parents=True)
+    writer = LogWriter(layout, "executions", lambda: NOW_S)
+    for number, value in enumerate(("first", "second", INPUT)):
+        execution = Execution(
+            execution_id=f"019163d8-694a-7000-8000-00000000000{number}",
+            task="spam",
+            version=1,
+            arm="stable",
+            input_json=json.dumps(value).encode(),
+            output_json=b'"ann@example.com"',
+            latency_ms=1.5,
+        )
+        writer.append("spam", [render(execution, "2025-11-24T16:00:00.000Z")])
+    writer.close()
+    return tmp_path / "data"
+
+
+def lines(done: subprocess.CompletedProcess[bytes]) -> list[dict]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_scrub_prints_each_line_as_it_would_leave(run):
+    done = run("scrub", stdin=json.dumps(INPUT).encode() + b'\n\n"harmless"\n')
+
+    assert done.returncode == 0
+    assert lines(done) == [
+        {
+            "input": {"text": "mail [EMAIL]", "phone": "[PHONE]", "[IP]": [{"n": 1}]},
+            "erased": [
+                {"path": "$.text", "kind": "EMAIL"},
+                {"path": "$.phone", "kind": "PHONE"},
+                {"path": '$["[IP]"]', "kind": "IP"},
+            ],
+        },
+        {"input": "harmless", "erased": []},
+    ]
+
+
+def test_scrub_in_strict_prints_no_text(run):
+    done = run("scrub", "--mode", "strict", stdin=b'"marker"\n')
+
+    [line] = lines(done)
+    assert line["input"] is None
+    assert len(line["input_hash"]) == 64
+    assert b"marker" not in done.stdout
+
+
+def test_scrub_withholds_what_it_cannot_read_and_goes_on(run):
+    done = run("scrub", stdin=b'{"marker": \n"fine"\n')
+
+    assert done.returncode == 1
+    assert lines(done) == [
+        {"input": None, "erased": [], "withheld": "malformed"},
+        {"input": "fine", "erased": []},
+    ]
+    assert b"marker" not in done.stdout + done.stderr
+
+
+def test_scrub_heeds_the_deployments_rules(run, tmp_path):
+    config = tmp_path / "deployment.yaml"
+    config.write_text('privacy: {fields: {"$.a": mask}, patterns: {badge: "B-[0-9]+"}}')
+
+    done = run("scrub", "--config", str(config), stdin=b'{"a": 1, "b": "B-77"}\n')
+
+    assert lines(done)[0]["input"] == {"a": "***", "b": "[BADGE]"}
+
+
+def test_preview_shows_the_last_executions_as_they_would_leave(run, data_dir):
+    done = run("preview", "spam", "--last", "2", "--data-dir", str(data_dir))
+
+    second, third = lines(done)
+    assert (second["input"], second["output"]) == ("second", "[EMAIL]")
+    assert third["input"] == {"text": "mail [EMAIL]", "phone": "[PHONE]", "[IP]": [{"n": 1}]}
+    assert third["erased"][0] == "input.text EMAIL"
+    assert third["latency_ms"] == 1.5
+    assert not (data_dir / "state" / "audit").exists()
+    assert not (data_dir / "state" / "privacy.key").exists()
+
+
+def test_preview_in_strict_shows_hashes(run, data_dir):
+    done = run("preview", "spam", "--mode", "strict", "--data-dir", str(data_dir))
+
+    assert b"example.com" not in done.stdout
+    assert all(len(line["input_hash"]) == 64 and "input" not in line for line in lines(done))
+
+
+def test_preview_of_an_unknown_task_says_so(run, data_dir):
+    done = run("preview", "nothing", "--data-dir", str(data_dir))
+
+    assert done.returncode == 2
+    assert b"no executions of nothing" in done.stderr
