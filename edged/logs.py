@@ -9,8 +9,11 @@ import sys
 import structlog
 
 
-def configure(process: str) -> None:
-    """Make `structlog.get_logger()` write events with time, level and the process's name."""
+def configure(process: str, *, least: int = logging.INFO) -> None:
+    """Make `structlog.get_logger()` write events with time, level and the process's name.
+
+    least: the level below which nothing is written; a command that talks to a person raises it.
+    """
     is_terminal = sys.stderr.isatty()
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
@@ -23,7 +26,7 @@ def configure(process: str) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

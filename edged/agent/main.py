@@ -150,7 +150,12 @@ class Agent:
 
 
 def _shadow(deployment: Deployment, layout: Layout) -> Shadow:
-    pool = Pool(PoolSettings(workers_per_version=1, max_workers=SHADOW_WORKERS))
+    settings = PoolSettings(
+        workers_per_version=1,
+        max_workers=SHADOW_WORKERS,
+        require=deployment.isolation.require,
+    )
+    pool = Pool(settings)
     comparers = {
         task: comparer_of(validation.comparison)
         for task, validation in deployment.validation.items()

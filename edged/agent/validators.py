@@ -52,7 +52,7 @@ class Validators:
         self._validations = ValidationLog(layout, clock)
         self._asked = Checkpoint(layout.state / "validator.json", Budget(clock))
         self._reported = Checkpoint(layout.state / "validator-outcomes.json", Budget(clock))
-        self._pool = _pool(deployment.validation.values())
+        self._pool = _pool(deployment.validation.values(), deployment.isolation.require)
         self._validators = {
             task: self._validator(task, validation, TaskSampler(deployment.sampling, salt))
             for task, validation in deployment.validation.items()
@@ -132,7 +132,7 @@ class Validators:
         return Examiner(oracle=ProgramOracle(task, validation, self._pool), comparer=comparer)
 
 
-def _pool(validations: Iterable[TaskValidation]) -> Pool | None:
+def _pool(validations: Iterable[TaskValidation], require: tuple[str, ...]) -> Pool | None:
     """Return a small pool, one worker for each reference program; None when there is none."""
     references = [each for each in validations if isinstance(each, ProgramValidation)]
     if not references:
@@ -141,6 +141,7 @@ def _pool(validations: Iterable[TaskValidation]) -> Pool | None:
         workers_per_version=1,
         max_workers=len(references),
         time_limit_ms=max(each.timeout_ms for each in references),
+        require=require,
     )
     return Pool(settings)
 

@@ -2,7 +2,9 @@
 
 import typer
 
+from edged.commands.doctor import doctor
 from edged.commands.privacy import privacy
+from edged.commands.sandbox import sandbox
 from edged.commands.serve import serve
 
 app = typer.Typer(
@@ -12,4 +14,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serve)
+app.command()(doctor)
 app.add_typer(privacy)
+app.add_typer(sandbox)

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from edged.artifacts.manifest import TaskName
 from edged.deployment.checking import HttpValidation, Sampling, TaskValidation
 from edged.deployment.doors import Cloud, Listen, Runtime
+from edged.deployment.isolation import Isolation
 from edged.deployment.keeping import Retention, Storage
 from edged.deployment.running import Artifacts, Execution
 from edged.deployment.section import Section
@@ -34,6 +35,7 @@ class Deployment(Section):
     cloud: Cloud = Cloud()
     listen: Listen = Listen()
     execution: Execution = Execution()
+    isolation: Isolation = Isolation()
     sampling: Sampling = Sampling()
     telemetry: Telemetry = Telemetry()
     storage: Storage = Storage()
@@ -69,6 +71,7 @@ class Deployment(Section):
             queue_calls=execution.queue_calls,
             time_limit_ms=execution.timeout_ms,
             memory_limit_mb=execution.memory_mb,
+            require=self.isolation.require,
         )
 
     @property

@@ -79,5 +79,15 @@ class Exporter(Collector):
         stats = self._pool.stats()
         yield GaugeMetricFamily("edged_workers", "Workers alive", value=stats.workers)
         yield GaugeMetricFamily("edged_queued_calls", "Calls waiting", value=stats.queued)
+        yield self._barriers()
         yield CounterMetricFamily("edged_worker_kills", "Workers killed", value=stats.kills)
         yield CounterMetricFamily("edged_worker_starts", "Workers started", value=stats.respawns)
+
+    def _barriers(self) -> Metric:
+        family = GaugeMetricFamily(
+            "edged_isolation_barrier", "1 where the barrier was probed to hold", labels=["barrier"]
+        )
+        report = self._pool.jail_report
+        for name, holds in (report.by_barrier() if report else {}).items():
+            family.add_metric([name], float(holds))
+        return family

@@ -13,6 +13,7 @@ from grpc_health.v1 import health, health_pb2
 from edged.datasets.writer import LogWriter
 from edged.errors import LogUnwritable
 from edged.gateway.catalog import Catalog
+from edged.pool.pool import Pool
 
 log = structlog.get_logger()
 CHECK_INTERVAL_S = 1.0
@@ -30,6 +31,7 @@ class Health:
         catalog: Catalog,
         writers: Sequence[LogWriter],
         servicer: health.aio.HealthServicer,
+        pool: Pool,
         *,
         serve_unlogged: bool,
     ) -> None:
@@ -37,6 +39,7 @@ class Health:
         self._writers = writers
         self._serve_unlogged = serve_unlogged
         self._servicer = servicer
+        self._pool = pool
         self._published: dict[str, int] = {}
         self._log_problem = ""
         self.is_draining = False
@@ -73,6 +76,7 @@ class Health:
                 for name, task in catalog.tasks.items()
             },
             "problems": problems,
+            "isolation": jail.by_barrier() if (jail := self._pool.jail_report) else None,
         }
 
     def _status(self) -> int:

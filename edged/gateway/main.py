@@ -65,7 +65,9 @@ class Gateway:
         executions, outcomes = self._logs
         serve_unlogged = storage.on_full == "serve"
         checks = health.aio.HealthServicer()
-        self.health = Health(self._catalog, self._writers, checks, serve_unlogged=serve_unlogged)
+        self.health = Health(
+            self._catalog, self._writers, checks, self.pool, serve_unlogged=serve_unlogged
+        )
         counters = Counters()
         self._executor = Executor(
             self._catalog,

@@ -32,7 +32,7 @@ from edged.sandbox.refusals import ProgramRefused, Refusal
 
 _TICK_S: Final = 1.0
 _START_AGAIN_S: Final = 0.2  # after a worker that died before it was ready
-_POOL_ONLY: Final = frozenset({"clean_zygote"})  # barriers that a worker cannot probe
+_POOL_ONLY: Final = frozenset({"clean_zygote", "namespaces"})  # a worker cannot probe them
 
 log = structlog.get_logger(__name__)
 
@@ -219,6 +219,7 @@ class Crew:
             return
         if not self._is_ready:
             self._is_ready = True
+            log.info("isolation", python=self.report.python, **self.report.by_barrier())
             self._on_first_ready()
         if self._wanted:
             self._lend(worker, self._wanted.popleft())

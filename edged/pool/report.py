@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edged.pool.barriers import BARRIERS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JailReport:
@@ -39,7 +41,14 @@ class JailReport:
             return self.clean_zygote
         if barrier == "seccomp":
             return bool(self.worker["seccomp"]) and all(self.kills.values())
+        if barrier == "landlock":
+            return bool(self.worker["landlock_abi"])
+        if barrier == "namespaces":
+            return {"net", "ipc", "uts"} <= set(self.namespaces_left)
         return bool(self.worker.get(barrier))
+
+    def by_barrier(self) -> dict[str, bool]:
+        return {barrier.name: self.holds(barrier.name) for barrier in BARRIERS}
 
     def as_json(self) -> dict[str, Any]:
         """Return it flat, for health and `doctor`."""

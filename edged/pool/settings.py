@@ -4,21 +4,8 @@ Pure. Never: reads the environment; `edged.config` assembles.
 """
 
 from dataclasses import dataclass, fields
-from typing import Final
 
-KNOWN_BARRIERS: Final = frozenset(
-    {
-        "clean_zygote",
-        "dies_with_parent",
-        "uid_dropped",
-        "no_new_privs",
-        "not_dumpable",
-        "no_executable_memory",
-        "landlock_abi",
-        "rlimits",
-        "seccomp",
-    }
-)
+from edged.pool.barriers import KNOWN_BARRIERS, MINIMUM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +44,7 @@ class PoolSettings:
     """A version that was quiet this long keeps one worker."""
     recycle_after_calls: int = 100_000
     """Then a worker is replaced: whatever leaks or fragments starts afresh, at 40 ns a call."""
-    require: tuple[str, ...] = ("seccomp", "no_new_privs", "rlimits", "clean_zygote")
+    require: tuple[str, ...] = MINIMUM
     """Barriers without which the pool refuses to start."""
 
     def __post_init__(self) -> None:

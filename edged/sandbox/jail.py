@@ -45,6 +45,10 @@ class Achieved:
     rlimits: bool
     seccomp: bool
 
+    @property
+    def landlock(self) -> bool:
+        return self.landlock_abi > 0
+
     def as_json(self) -> dict[str, bool | int]:
         return asdict(self)
 

@@ -1,0 +1,1 @@
+"""Trying payload programs in real jailed workers: what `edged sandbox try` does."""
