@@ -19,6 +19,7 @@ from loopai.edge.v1 import edge_pb2 as wire
 from loopai.edge.v1 import edge_pb2_grpc
 
 from edged.artifacts.archive import pack
+from edged.pool.barriers import MINIMUM
 from scripts.support.stack import EdgeProcess, until
 
 LOOP = "def run(input_data):\n    while True:\n        pass\n"
@@ -287,6 +288,8 @@ def test_pages_for_probes_and_prometheus(edge, client):
     assert health == {"status": "alive"}
     assert ready["ready"] is True
     assert ready["tasks"]["shout"] == {"version": 1}
+    assert {ready["isolation"][name] for name in MINIMUM} == {True}
+    assert 'edged_isolation_barrier{barrier="seccomp"} 1.0' in metrics
     assert 'edged_executions_total{arm="stable",status="success",task="shout"' in metrics
     assert 'edged_execution_latency_seconds_bucket{le="+Inf",task="shout"}' in metrics
 
