@@ -30,12 +30,13 @@ class BatchFolder:
     def __init__(self, layout: Layout) -> None:
         self._folder = layout.batches
         self._checkpoint_path = layout.state / "telemetry.json"
+        self._acknowledged_path = layout.state / "acknowledged.json"
         self._acknowledged = asyncio.Event()
 
     def open(self) -> Checkpoint:
         """Return where to go on; a batch sealed just before a kill moves the checkpoint."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = self._noted()
+        checkpoint = _read(self._checkpoint_path)
         numbers = self.pending()
         if numbers and numbers[-1] > checkpoint.number:
             checkpoint = _header(self._path(numbers[-1]))
@@ -57,10 +58,16 @@ class BatchFolder:
 
     def acknowledge(self, number: int) -> None:
         """Drop every batch up to and including `number`."""
-        for pending in self.pending():
-            if pending <= number:
-                self._path(pending).unlink()
+        done = [pending for pending in self.pending() if pending <= number]
+        if done:
+            write_whole(self._acknowledged_path, _line(_header(self._path(done[-1]))))
+        for pending in done:
+            self._path(pending).unlink()
         self._acknowledged.set()
+
+    def acknowledged(self) -> Checkpoint:
+        """Return up to where home has everything."""
+        return _read(self._acknowledged_path if self.pending() else self._checkpoint_path)
 
     async def wait_empty(self) -> None:
         """Return when every sealed batch has been acknowledged."""
@@ -71,12 +78,6 @@ class BatchFolder:
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:012d}.batch"
 
-    def _noted(self) -> Checkpoint:
-        try:
-            return Checkpoint(**orjson.loads(self._checkpoint_path.read_bytes()))
-        except FileNotFoundError:
-            return Checkpoint(number=0, positions={})
-
     def _note(self, checkpoint: Checkpoint) -> None:
         write_whole(self._checkpoint_path, _line(checkpoint))
 
@@ -84,6 +85,13 @@ class BatchFolder:
 def _line(checkpoint: Checkpoint) -> bytes:
     document = {"number": checkpoint.number, "positions": checkpoint.positions}
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        return Checkpoint(**orjson.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return Checkpoint(number=0, positions={})
 
 
 def _header(path: Path) -> Checkpoint:

@@ -44,6 +44,10 @@ class DecisionLog:
         }
         self._log.append(before.task, [orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)])
 
+    def let_past_days_go(self) -> None:
+        """See LogWriter."""
+        self._log.let_past_days_go()
+
     def close(self) -> None:
         self._log.close()
 

@@ -31,6 +31,7 @@ from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.hashing import deployment_key
 from edged.agent.privacy.making import make_filter
 from edged.agent.releasing import Releaser
+from edged.agent.retention import Retention, rules_of
 from edged.agent.rollouts import Rollouts
 from edged.agent.sampling import sampling_salt
 from edged.agent.session import Parts
@@ -75,6 +76,7 @@ class Agent:
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
+        self._retention = self._keep(deployment, layout, store, decisions)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then send what the log still holds."""
@@ -90,6 +92,7 @@ class Agent:
             "folder": self._folder.run,
             "shadow": self._shadow.run,
             "rollouts": self._rollouts.run,
+            "retention": self._retention.run,
         }
         if self._batcher is not None and self._counts:
             parts["batcher"] = self._batcher.run
@@ -98,6 +101,37 @@ class Agent:
         if self._link is not None:
             parts["link"] = self._link.run
         return parts
+
+    def _keep(
+        self, deployment: Deployment, layout: Layout, store: ArtifactStore, decisions: DecisionLog
+    ) -> Retention:
+        batcher = self._batcher if self._counts else None
+        followers = [f for f in (batcher, self._validators, self._rollouts) if f is not None]
+        keep_versions = deployment.retention.artifacts.keep_versions
+        chores = [
+            decisions.let_past_days_go,
+            lambda: store.prune(keep_versions, self._versions_in_use()),
+        ]
+        if self._validators is not None:
+            chores.append(self._validators.let_past_days_go)
+        return Retention(
+            layout,
+            rules_of(deployment.storage, deployment.retention),
+            followers,
+            time.time,
+            time.monotonic,
+            chores=chores,
+            on_drop=batcher.drop if batcher is not None else lambda _kind, _lines: None,
+        )
+
+    def _versions_in_use(self) -> set[tuple[str, int]]:
+        routes = self._applier.routes.tasks
+        routed = {
+            (task, arm.version)
+            for task, route in routes.items()
+            for arm in (*route.arms, *route.fallback)
+        }
+        return routed | self._rollouts.versions_in_use()
 
     async def _finish(self) -> None:
         if self._batcher is None or not self._counts:

@@ -98,6 +98,25 @@ class Rollouts:
         running = self._running.get(task)
         return running.state.progress.stage if running else 0
 
+    def versions_in_use(self) -> set[tuple[str, int]]:
+        """Return task and version of everything that a rollout may still turn to."""
+        states = [running.state for running in self._running.values()]
+        return {(v.task, v.version) for state in states for v in (state.stable, state.candidate)}
+
+    def acknowledged(self, kind: str, task: str, key: str) -> int | None:
+        """Return up to where a file is counted; see edged.agent.retention."""
+        running = self._running.get(task)
+        if running is None or running.state.progress.is_over:
+            return None
+        state = running.state
+        positions = {"executions": state.executions, "validations": state.validations}.get(kind)
+        return None if positions is None else positions.get(key, 0)
+
+    taken = acknowledged
+
+    def forget(self, kind: str, key: str) -> None:
+        """Keep the position: it goes with the rollout."""
+
     def _begin(self, trial: Trial) -> _Running:
         task = trial.candidate.task
         state = RolloutState(

@@ -5,9 +5,12 @@ Runs in: the agent. Talks to: data_dir/artifacts. Never: changes a version that 
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from edged.artifacts.archive import Artifact, digest_of, open_folder, pack, read, unpack
 from edged.artifacts.manifest import Digest
@@ -15,7 +18,9 @@ from edged.datasets.layout import Layout
 from edged.errors import ArtifactInvalid, DigestMismatch
 from edged.files import point_link, sync_folder, sync_tree
 
+log = structlog.get_logger()
 DIGEST_FILE = "digest"
+FRESH_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,10 @@ class StoredVersion:
 class ArtifactStore:
     """Adds, finds and activates versions."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, clock: Callable[[], float] = time.time) -> None:
+        """clock: seconds since the epoch."""
         self._layout = layout
+        self._clock = clock
 
     def add(self, data: bytes, *, expected: Digest | None = None) -> StoredVersion:
         """Unpack a ZIP into its place; adding the same one again changes nothing.
@@ -81,6 +88,27 @@ class ArtifactStore:
         link, target = self._layout.active(task), f"v{version}"
         if not (link.is_symlink() and str(link.readlink()) == target):
             point_link(link, target)
+
+    def prune(self, keep_versions: int, in_use: Collection[tuple[str, int]]) -> None:
+        """Delete the oldest versions of each task above a number, but none that is in use.
+
+        in_use: task and version. One that came within the hour stays: it may be about to serve.
+        """
+        for task in self._layout.artifacts.glob("*"):
+            folders = [f for f in task.glob("v[0-9]*") if f.name[1:].isdecimal()]
+            versions = sorted((int(folder.name[1:]), folder) for folder in folders)
+            for version, folder in versions[:-keep_versions]:
+                if (task.name, version) not in in_use and not self._is_fresh(folder):
+                    self._delete(folder)
+
+    def _is_fresh(self, folder: Path) -> bool:
+        return self._clock() - folder.stat().st_mtime < FRESH_S
+
+    def _delete(self, folder: Path) -> None:
+        going = folder.with_name(f".{folder.name}.going")
+        folder.rename(going)  # whole or not at all
+        shutil.rmtree(going)
+        log.info("artifact_deleted", task=folder.parent.name, version=int(folder.name[1:]))
 
     def _stored(self, folder: Path) -> StoredVersion:
         artifact = open_folder(folder)

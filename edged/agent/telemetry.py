@@ -84,6 +84,26 @@ class Batcher:
         if not self._is_empty:
             self._seal()
 
+    def drop(self, kind: str, lines: int) -> None:
+        """Tell home of lines that were deleted before they were counted."""
+        self._dropped[f"storage limit: {kind}"] += lines
+
+    def acknowledged(self, kind: str, _task: str, key: str) -> int | None:
+        """Return up to where home has what a file tells; see edged.agent.retention."""
+        if kind not in KINDS:
+            return None
+        return self._folder.acknowledged().positions.get(kind, {}).get(key, 0)
+
+    def taken(self, kind: str, _task: str, key: str) -> int | None:
+        return next(
+            (f.positions.get(key, 0) for k, f in self._followers.items() if k == kind), None
+        )
+
+    def forget(self, kind: str, key: str) -> None:
+        for followed, follower in self._followers.items():
+            if followed == kind:
+                follower.positions.pop(key, None)
+
     def _new_chunks(self) -> Iterator[Chunk]:
         """Yield every new chunk after its lines were taken and its end was noted."""
         for kind, follower in self._followers.items():

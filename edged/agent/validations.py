@@ -152,6 +152,10 @@ class ValidationLog:
                 os.fsync(file.fileno())
             self._unsynced.discard(path)
 
+    def let_past_days_go(self) -> None:
+        """See LogWriter."""
+        self._log.let_past_days_go()
+
     def close(self) -> None:
         self._log.close()
 

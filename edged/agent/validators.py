@@ -63,6 +63,25 @@ class Validators:
         """By task, since this process started."""
         return {task: validator.counts for task, validator in self._validators.items()}
 
+    def acknowledged(self, kind: str, task: str, key: str) -> int | None:
+        """Return up to where a file is worked off; see edged.agent.retention."""
+        validator = self._validators.get(task)
+        if kind == "executions" and isinstance(validator, TaskValidator):
+            return self._asked.positions.get(key, 0)
+        if kind == "outcomes" and isinstance(validator, OutcomeValidator):
+            return self._reported.positions.get(key, 0)
+        return None
+
+    taken = acknowledged
+
+    def forget(self, kind: str, key: str) -> None:
+        if kind in {"executions", "outcomes"}:
+            checkpoint = self._asked if kind == "executions" else self._reported
+            checkpoint.positions.pop(key, None)
+
+    def let_past_days_go(self) -> None:
+        self._validations.let_past_days_go()
+
     async def run(self) -> None:
         """Work until cancelled; then leave the checkpoints where everything before is durable."""
         self._asked.load()

@@ -44,6 +44,15 @@ def read_lines(path: Path, keyring: Keyring | None) -> Iterator[bytes]:
                 yield from lines
 
 
+def count_lines(path: Path, start: int, keyring: Keyring | None) -> int:
+    """Return how many lines follow a position; what was encrypted together counts as one there."""
+    if not start:
+        return sum(1 for _ in read_lines(path, keyring))
+    with path.open("rb") as file:
+        file.seek(start)
+        return sum(block.count(b"\n") for block in _pieces(file))
+
+
 def archive(path: Path, keyring: Keyring | None) -> Path | None:
     """Replace a `.jsonl` by its `.jsonl.gz`; None where a writer holds it.
 

@@ -5,11 +5,12 @@ Pure. Never: touches the disk.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from edged.datasets.sealing import Keyring
 
 LogKind = Literal["executions", "outcomes", "validations", "decisions"]
+KINDS: Final[tuple[LogKind, ...]] = get_args(LogKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class Layout:
     @property
     def batches(self) -> Path:
         return self.state / "batches"
+
+    @property
+    def audit(self) -> Path:
+        return self.state / "audit"
+
+    def analytics(self, task: str) -> Path:
+        return self.datasets / task / "analytics"
 
     def log(self, task: str, kind: LogKind) -> Path:
         return self.datasets / task / kind

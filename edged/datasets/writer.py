@@ -79,9 +79,9 @@ class LogWriter:
     def check(self) -> None:
         """Raise LogUnwritable unless the log's folder can be written. Once a second or so.
 
-        Also lets go of the files of past days, which nobody may archive while they are held.
+        Also lets go of the files of past days.
         """
-        self._let_past_days_go()
+        self.let_past_days_go()
         folder = self._layout.datasets
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +103,13 @@ class LogWriter:
         self._dirty.clear()
         self._retired = []
         return taken
+
+    def let_past_days_go(self) -> None:
+        """Close the files of past days: nobody may archive one that is held."""
+        today = time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
+        for task, file in list(self._files.items()):
+            if file.date < today:
+                self._let_go(task)
 
     def close(self) -> None:
         for task in list(self._files):
@@ -131,12 +138,6 @@ class LogWriter:
         now_s = self._clock()
         self._day_ends_s = (now_s // _DAY_S + 1) * _DAY_S
         self._date = time.strftime("%Y-%m-%d", time.gmtime(now_s))
-
-    def _let_past_days_go(self) -> None:
-        today = time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
-        for task, file in list(self._files.items()):
-            if file.date < today:
-                self._let_go(task)
 
     def _let_go(self, task: str) -> None:
         file = self._files.pop(task)

@@ -20,12 +20,7 @@ from edged.deployment.telling import Privacy, Telemetry
 from edged.pool.settings import PoolSettings
 
 # Accepted for what comes, and said at start.
-WITHOUT_EFFECT = (
-    "cloud.realtime_enabled",
-    "retention",
-    "storage.max_size_gb",
-    "storage.retention_days",
-)
+WITHOUT_EFFECT = ("cloud.realtime_enabled",)
 
 
 class Deployment(Section):

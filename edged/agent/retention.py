@@ -1,0 +1,217 @@
+"""Keep the data_dir within what deployment.yaml allows: archive, delete by age, delete by size.
+
+Runs in: the agent; the files are worked on in a thread. Talks to: the logs, their
+followers, state/retention.json. Never: touches a file that a writer holds.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol
+
+import orjson
+import structlog
+
+from edged.datasets.archives import archive, count_lines
+from edged.datasets.dayfile import DayFile
+from edged.datasets.inventory import inventory, other_bytes
+from edged.datasets.layout import Layout
+from edged.datasets.retention import Plan, Rules, SteadyDay, StoredFile, plan
+from edged.deployment.keeping import Retention as RetentionSettings
+from edged.deployment.keeping import Storage
+from edged.errors import KeyMissing, SealedDamaged
+from edged.files import write_whole
+
+log = structlog.get_logger()
+SWEEP_INTERVAL_S: Final = 60.0
+_GB: Final = 10**9
+
+
+class Followed(Protocol):
+    """Whoever follows logs. key: "task/file". None: it does not follow that log."""
+
+    def acknowledged(self, kind: str, task: str, key: str) -> int | None:
+        """Return up to where a file may be forgotten."""
+
+    def taken(self, kind: str, task: str, key: str) -> int | None:
+        """Return up to where a file was read, and what came of it is safe or underway."""
+
+    def forget(self, kind: str, key: str) -> None:
+        """Drop the position in a file that is there no more."""
+
+
+def rules_of(storage: Storage, retention: RetentionSettings) -> Rules:
+    """Return what the settings ask for; `retention` wins for what it names."""
+    executions, rest = retention.executions.keep_days, storage.retention_days
+    return Rules(
+        keep_days={
+            "executions": executions,
+            "validations": retention.validations.keep_days,
+            "outcomes": rest,
+            "decisions": rest,
+            "analytics": rest,
+            "audit": rest,
+        },
+        compress_after_days=retention.executions.compress_after,
+        max_bytes=int(storage.max_size_gb * _GB),
+    )
+
+
+class Retention:
+    """Sweeps once a minute. clock: seconds since the epoch; monotonic: seconds.
+
+    chores: done on the loop before each sweep, such as letting go of the agent's own files of past
+    days. on_drop: gets kind and lines of what was deleted unread.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        rules: Rules,
+        followers: Sequence[Followed],
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        *,
+        chores: Sequence[Callable[[], None]] = (),
+        on_drop: Callable[[str, int], None] = lambda _kind, _lines: None,
+    ) -> None:
+        self._layout = layout
+        self._rules = rules
+        self._followers = followers
+        self._clock = clock
+        self._monotonic = monotonic
+        self._chores = chores
+        self._on_drop = on_drop
+        self._day = SteadyDay(clock(), monotonic())
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except OSError as error:
+                log.warning("retention_failed", reason=str(error))
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+
+    async def sweep(self) -> Plan:
+        """Do what is due now, and return it."""
+        for chore in self._chores:
+            chore()
+        today = self._day.today(self._clock(), self._monotonic())
+        due = await asyncio.to_thread(self._plan, today)
+        swept = await asyncio.to_thread(self._carry_out, due)
+        for file in swept.gone:
+            for follower in self._followers:
+                follower.forget(file.kind, _key(file))
+        for file, lines in swept.dropped:
+            self._on_drop(file.kind, lines)
+        return due
+
+    def _plan(self, today: date) -> Plan:
+        files = list(inventory(self._layout, today, self._is_acknowledged))
+        return plan(files, self._rules, today, other_bytes(self._layout, files))
+
+    def _carry_out(self, due: Plan) -> "_Swept":
+        swept = _Swept()
+        for file in due.delete:
+            self._try(self._delete, file, swept)
+        for file in due.forced:
+            self._try(self._drop, file, swept)
+        for file in due.archive:
+            self._try(self._archive, file, swept)
+        if due.excess_bytes:
+            log.warning("storage_over_limit", excess_bytes=due.excess_bytes)
+        return swept
+
+    def _try(
+        self, act: Callable[[StoredFile, "_Swept"], None], file: StoredFile, swept: "_Swept"
+    ) -> None:
+        """One file's trouble is not the others'; it is tried again at the next sweep."""
+        try:
+            act(file, swept)
+        except (OSError, KeyMissing, SealedDamaged) as error:
+            log.warning("retention_failed", path=str(file.path), reason=str(error))
+
+    def _delete(self, file: StoredFile, swept: "_Swept") -> None:
+        with _held(file.path) as is_free:
+            if not is_free:
+                return
+            file.path.unlink(missing_ok=True)
+        swept.gone.append(file)
+        log.info("log_deleted", path=str(file.path), bytes=file.size_bytes)
+
+    def _drop(self, file: StoredFile, swept: "_Swept") -> None:
+        """Delete what the limit forces out, and count the lines that nobody will read any more."""
+        lines = count_lines(file.path, self._least(file, "taken"), self._layout.keyring)
+        with _held(file.path) as is_free:
+            if not is_free:
+                return
+            self._note_dropped(file, lines)  # counted first: a kill between may count it twice
+            file.path.unlink()
+        swept.gone.append(file)
+        swept.dropped.append((file, lines))
+        log.warning("log_dropped", task=file.task, kind=file.kind, name=str(file.name), lines=lines)
+
+    def _archive(self, file: StoredFile, swept: "_Swept") -> None:
+        archived = archive(file.path, self._layout.keyring)
+        if archived is not None:
+            swept.gone.append(file)
+            log.info("log_archived", path=str(archived))
+
+    def _note_dropped(self, file: StoredFile, lines: int) -> None:
+        """Count for good: the sum stands in the file that `edged status` and people read."""
+        path = self._layout.state / "retention.json"
+        try:
+            document: dict[str, Any] = orjson.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            document = {}
+        sums = document.setdefault(file.task, {}).setdefault(file.kind, {})
+        for name, count in (("files", 1), ("lines", lines), ("bytes", file.size_bytes)):
+            sums[name] = sums.get(name, 0) + count
+        sums["last_day"] = file.name.date
+        write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+    def _is_acknowledged(self, file: StoredFile) -> bool:
+        if file.path.suffix != ".jsonl":
+            return True
+        position = self._least(file, "acknowledged")
+        if position < file.size_bytes and not file.is_open:
+            with _held(file.path):  # sets a torn tail aside, which nobody can read to its end
+                return position >= file.path.stat().st_size
+        return position >= file.size_bytes
+
+    def _least(self, file: StoredFile, which: Literal["acknowledged", "taken"]) -> int:
+        """Return the position of the last of those who follow a file; its size where nobody is."""
+        key = _key(file)
+        positions: Iterable[int | None] = (
+            getattr(follower, which)(file.kind, file.task, key) for follower in self._followers
+        )
+        return min((p for p in positions if p is not None), default=file.size_bytes)
+
+
+@dataclass(slots=True)
+class _Swept:
+    """What one sweep did. dropped: with the lines that nobody had read."""
+
+    gone: list[StoredFile] = field(default_factory=list)
+    dropped: list[tuple[StoredFile, int]] = field(default_factory=list)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Keep writers off a file; gives False where one is at it."""
+    if path.suffix != ".jsonl":
+        yield True
+        return
+    held = DayFile.hold(path)
+    try:
+        yield held is not None
+    finally:
+        if held is not None:
+            held.close()
+
+
+def _key(file: StoredFile) -> str:
+    return f"{file.task}/{file.path.name}"

@@ -1,0 +1,223 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.agent.batches import BatchFolder, Checkpoint
+from edged.agent.retention import Retention, rules_of
+from edged.agent.store import FRESH_S, ArtifactStore
+from edged.datasets.archives import read_lines
+from edged.datasets.writer import LogWriter
+from edged.deployment.keeping import Retention as RetentionSettings
+from edged.deployment.keeping import Storage
+from tests.fakes.clock import FakeClock
+
+NOON = 1_795_435_200.0  # 2026-11-23T12:00:00Z
+DAY_S = 86_400
+
+
+class Reader:
+    """Follows the executions, and was told how far it is."""
+
+    def __init__(self, **positions: int) -> None:
+        self.positions = positions
+        self.forgotten: list[str] = []
+
+    def acknowledged(self, kind: str, _task: str, key: str) -> int | None:
+        return self.positions.get(key, 0) if kind == "executions" else None
+
+    taken = acknowledged
+
+    def forget(self, _kind: str, key: str) -> None:
+        self.forgotten.append(key)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOON)
+
+
+@pytest.fixture
+def write(layout, clock):
+    """Return a function that writes a log of some days ago; it returns the file."""
+
+    def write(days_ago: int, *lines: str, kind: Any = "executions") -> Path:
+        writer = LogWriter(layout, kind, FakeClock(clock() - days_ago * DAY_S))
+        path = writer.append("spam", [line.encode() + b"\n" for line in lines or ("{}",)])
+        writer.close()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sweep(layout, clock):
+    """Return a function that sweeps once; it returns kind and lines of what was dropped."""
+
+    async def sweep(*followers: Reader, **storage: Any) -> list[tuple[str, int]]:
+        dropped: list[tuple[str, int]] = []
+        rules = rules_of(Storage(**storage), RetentionSettings())
+        retention = Retention(
+            layout,
+            rules,
+            followers,
+            clock,
+            clock,
+            on_drop=lambda kind, lines: dropped.append((kind, lines)),
+        )
+        await retention.sweep()
+        return dropped
+
+    return sweep
+
+
+def names(path: Path) -> list[str]:
+    return sorted(each.name for each in path.parent.iterdir())
+
+
+async def test_a_day_is_archived_and_after_its_days_deleted(write, sweep, clock):
+    path = write(1, "first", "second")
+
+    await sweep()
+    archived = path.with_name("2026-11-22.jsonl.gz")
+    lines = list(read_lines(archived, None))
+    clock.advance(7 * DAY_S)
+    await sweep()
+
+    assert lines == [b"first", b"second"]
+    assert names(path) == []
+
+
+async def test_validations_and_the_rest_have_days_of_their_own(write, sweep):
+    kept = [write(29, kind="validations"), write(29, kind="outcomes")]
+    gone = [write(31, kind="validations"), write(31, kind="outcomes"), write(8)]
+
+    await sweep()
+
+    assert [path.with_name(path.name + ".gz").exists() for path in kept] == [True, True]
+    assert [path.exists() for path in gone] == [False, False, False]
+
+
+async def test_what_a_follower_has_not_read_stays_as_it_is(write, sweep):
+    path = write(20, "first", "second")
+    reader = Reader(**{f"spam/{path.name}": 6})
+
+    await sweep(reader)
+    before = names(path)
+    reader.positions[f"spam/{path.name}"] = path.stat().st_size
+    await sweep(reader)
+
+    assert before == [path.name]
+    assert names(path) == []
+    assert reader.forgotten == [f"spam/{path.name}"]
+
+
+async def test_a_torn_tail_keeps_no_file_from_being_read_to_its_end(write, sweep):
+    path = write(1, "first")
+    with path.open("a") as file:
+        file.write("torn")
+
+    await sweep(Reader(**{f"spam/{path.name}": 6}))
+
+    assert names(path) == ["2026-11-22.jsonl.gz", "2026-11-22.jsonl.torn"]
+
+
+async def test_the_size_limit_forces_out_what_is_unread_and_it_is_counted(write, sweep, layout):
+    oldest = write(3, *["x" * 99] * 1000)
+    newest = write(1, *["x" * 99] * 1000)
+    reader = Reader(**{f"spam/{oldest.name}": 100 * 400})
+
+    dropped = await sweep(reader, max_size_gb=0.00015)
+
+    assert dropped == [("executions", 600)]
+    assert (oldest.exists(), newest.exists()) == (False, True)
+    counted = json.loads((layout.state / "retention.json").read_text())["spam"]["executions"]
+    assert counted == {"files": 1, "lines": 600, "bytes": 100_000, "last_day": "2026-11-20"}
+
+
+async def test_a_file_that_a_writer_holds_is_left_alone(layout, sweep, clock):
+    writer = LogWriter(layout, "executions", FakeClock(clock() - 9 * DAY_S))
+    path = writer.append("spam", [b"1\n"])
+
+    await sweep(max_size_gb=1e-9)
+    held = path.exists()
+    writer.close()
+    await sweep()
+
+    assert (held, path.exists()) == (True, False)
+
+
+async def test_statistics_and_the_audit_log_go_by_retention_days(layout, sweep):
+    folders = [layout.analytics("spam"), layout.audit]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    old = [folders[0] / "daily-stats-2026-10-01.json", folders[1] / "2026-10-01.jsonl"]
+    new = [folders[0] / "daily-stats-2026-11-20.json", folders[1] / "2026-11-20.jsonl"]
+    for path in (*old, *new):
+        path.write_text("{}")
+
+    await sweep()
+
+    assert [path.exists() for path in (*old, *new)] == [False, False, True, True]
+
+
+async def test_a_clock_set_ahead_takes_nothing_with_it(layout, write, clock):
+    path = write(1)
+    monotonic = FakeClock(0.0)
+    rules = rules_of(Storage(), RetentionSettings())
+    retention = Retention(layout, rules, (), clock, monotonic)
+
+    clock.advance(400 * DAY_S)
+    await retention.sweep()
+
+    assert path.with_name(path.name + ".gz").exists()
+
+
+async def test_a_file_that_cannot_be_archived_does_not_stop_the_others(write, sweep):
+    first, second = write(2), write(1)
+    first.write_text('{"sealed":"no key here"}\n')
+
+    await sweep()
+
+    assert names(first) == [first.name, second.name + ".gz"]
+
+
+async def test_a_sealed_batch_counts_as_acknowledged_when_home_says_so(layout):
+    folder = BatchFolder(layout)
+    folder.open()
+    ends = ({"executions": {"spam/a": 10}}, {"executions": {"spam/a": 20}})
+    for number, positions in enumerate(ends, start=1):
+        folder.seal(Checkpoint(number=number, positions=positions), b"")
+
+    before = folder.acknowledged().positions
+    folder.acknowledge(1)
+    half = folder.acknowledged().positions
+    folder.acknowledge(2)
+
+    assert (before, half, folder.acknowledged().positions) == ({}, *ends)
+
+
+def test_old_versions_go_but_none_that_is_in_use_or_just_came(layout):
+    store = ArtifactStore(layout, FakeClock(2 * FRESH_S))
+    for version in range(1, 8):
+        folder = layout.version("spam", version)
+        folder.mkdir(parents=True)
+        (folder / "program.py").write_text("")
+        came_s = 2 * FRESH_S - 1 if version == 3 else 0
+        os.utime(folder, (came_s, came_s))
+
+    store.prune(2, {("spam", 1), ("other", 2)})
+
+    left = sorted(path.name for path in (layout.artifacts / "spam").iterdir())
+    assert left == ["v1", "v3", "v6", "v7"]
+
+
+def test_the_settings_become_rules():
+    rules = rules_of(Storage(retention_days=12, max_size_gb=2), RetentionSettings())
+
+    assert rules.keep_days["executions"] == 7
+    assert rules.keep_days["validations"] == 30
+    assert rules.keep_days["outcomes"] == rules.keep_days["audit"] == 12
+    assert rules.max_bytes == 2_000_000_000
