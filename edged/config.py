@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -22,9 +21,10 @@ from pydantic_settings import (
 )
 
 from edged.deployment import Deployment
+from edged.deployment.complaints import complaint, one_line
+from edged.deployment.document import MAX_BYTES, DocumentInvalid, parse
 from edged.errors import ConfigInvalid
 
-MAX_FILE_BYTES = 1024 * 1024
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 PATHS = {
     ("storage", "data_dir"),
@@ -67,6 +67,22 @@ def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None)
         raise ConfigInvalid(source=str(file or "settings"), reason=_first_line(error)) from error
 
 
+def find_data_dir(file: Path | None, data_dir: Path | None) -> Path:
+    """Return the data_dir as `load` would, for commands that need nothing else of the settings.
+
+    Raises ConfigInvalid. A variable that is not set matters only where the path itself names it.
+    """
+    given = os.environ.get("LOOPAI_STORAGE__DATA_DIR")
+    if data_dir is not None or given:
+        return data_dir or Path(str(given))
+    storage = _document(file).get("storage") if file else None
+    path = storage.get("data_dir") if isinstance(storage, dict) else None
+    if file is None or not isinstance(path, str):
+        return Deployment().storage.data_dir
+    at = ("storage", "data_dir")
+    return Path(_expanded(path, file, base=file.parent.resolve(), at=at))
+
+
 def _with_short_names(flags: Mapping[str, Any], api_key_file: Path | None) -> dict[str, Any]:
     """Add what has a name of its own: LOOPAI_API_KEY, LOOPAI_TASK_ID and --api-key-file."""
     values = {section: dict(keys) if isinstance(keys, Mapping) else keys
@@ -98,28 +114,25 @@ def _read_secret(path: Path) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    document = _document(path)
+    for name, instead in KEYS.items():
+        _check_key_is_reference(path, document, name, instead)
+    return cast("dict[str, Any]", _expanded(document, path, base=path.parent.resolve()))
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigInvalid(source=str(path), reason=f"larger than {MAX_FILE_BYTES} bytes")
-        document = yaml.load(path.read_text(), _PlainLoader)  # noqa: S506 a SafeLoader
+        if not path.is_file() and path.exists():
+            raise ConfigInvalid(source=str(path), reason="is not a file")
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigInvalid(source=str(path), reason=f"larger than {MAX_BYTES} bytes")
+        return parse(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigInvalid(source=str(path), reason=str(error.strerror)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigInvalid(source=str(path), reason=" ".join(str(error).split())) from error
-    if not isinstance(document, dict | None):
-        raise ConfigInvalid(source=str(path), reason="must be a mapping of sections")
-    for name, instead in KEYS.items():
-        _check_key_is_reference(path, document or {}, name, instead)
-    return cast("dict[str, Any]", _expanded(document or {}, path, base=path.parent.resolve()))
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without anchors: a few aliases of aliases would fill the memory."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed")
-        return super().compose_node(parent, index)
+    except UnicodeDecodeError as error:
+        raise ConfigInvalid(source=str(path), reason=f"is not UTF-8: {error.reason}") from error
+    except DocumentInvalid as error:
+        raise ConfigInvalid(source=str(path), reason=one_line(str(error))) from error
 
 
 def _check_key_is_reference(
@@ -160,10 +173,5 @@ def _environment(name: str, path: Path, at: tuple[str, ...]) -> str:
 
 def _first_line(error: ValidationError | SettingsError) -> str:
     if isinstance(error, SettingsError):
-        return str(error).splitlines()[0]
-    first = error.errors(include_input=False)[0]
-    place = ".".join(str(step) for step in first["loc"])
-    text = first["msg"].removeprefix("Value error, ")
-    message = "unknown key" if first["type"] == "extra_forbidden" else text
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {message}{more}" if place else f"{message}{more}"
+        return one_line(str(error))
+    return complaint(error, Deployment)
