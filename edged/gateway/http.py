@@ -1,12 +1,10 @@
-"""The HTTP door: a plain ASGI app on the same executor.
+"""The HTTP door: the same executor, the same errors, the same answers as gRPC.
 
-Runs in: the gateway, under uvicorn. Never: answers anything the gRPC door would not.
+Runs in: the gateway. Never: answers anything the gRPC door would not.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -15,18 +13,14 @@ from edged.datasets.records import Execution
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.health import Health
+from edged.gateway.http1 import Answer, HttpRequest, Respond
 from edged.pool.errors import PoolFull
 from edged.pool.pool import Pool
 
 if TYPE_CHECKING:
     from edged.gateway.exporter import Exporter
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-MAX_BODY_BYTES = 4 * 1024 * 1024  # gRPC's own default for a message
-JSON = b"application/json"
+_FIELDS: Final = frozenset({"input", "task", "routing_key", "timeout_ms"})
 
 # The first class that matches wins: special before general.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
@@ -38,19 +32,6 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-class BodyTooLarge(errors.CallerError):
-    code = "body_too_large"
-    text = "the body is larger than {limit} bytes"
-
-
 class HttpDoor:
     """POST /execute, POST /v1/execute/{task}, GET /healthz, /readyz and /metrics."""
 
@@ -60,54 +41,41 @@ class HttpDoor:
         self._counters = counters
         self._pool = pool
         self._exporter: Exporter | None = None
+        self._pages = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/metrics": self._metrics,
+        }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
+    def answer(self, request: HttpRequest, respond: Respond) -> None:
+        """Answer one request, now or when its program has run."""
         try:
-            answer = await self._route(scope, receive)
+            self._route(request, respond)
         except errors.LoopaiError as error:
             self._counters.count_refusal(error.code)
-            answer = refusal(error)
-        length = str(len(answer.body)).encode()
-        headers = [(b"content-type", answer.content_type), (b"content-length", length)]
-        headers += answer.headers
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": answer.body})
+            respond(refusal(error))
 
-    async def _route(self, scope: Scope, receive: Receive) -> Answer:
-        method, path = scope["method"], scope["path"]
+    def refuse(self, status: int, code: str, message: str) -> Answer:
+        """Return the answer to what never became a request."""
+        self._counters.count_refusal(code)
+        return Answer(status, _error(code, message))
+
+    def _route(self, request: HttpRequest, respond: Respond) -> None:
+        path = request.path
         if path == "/execute" or path.startswith("/v1/execute/"):
-            if method != "POST":
-                return Answer(
-                    405, _error("method_not_allowed", "use POST"), headers=((b"allow", b"POST"),)
-                )
-            return await self._execute(path.removeprefix("/v1/execute/"), scope, receive)
-        pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
-        page = pages.get(path)
+            if request.method != b"POST":
+                respond(_wrong_method(b"POST"))
+                return
+            task = "" if path == "/execute" else path.removeprefix("/v1/execute/")
+            self._executor.execute(_request(task, request), partial(_reply, respond))
+            return
+        page = self._pages.get(path)
         if page is None:
-            return Answer(404, _error("not_found", f"there is no {path}; see POST /execute"))
-        if method not in {"GET", "HEAD"}:
-            return Answer(
-                405, _error("method_not_allowed", "use GET"), headers=((b"allow", b"GET"),)
-            )
-        return page()
-
-    async def _execute(self, task: str, scope: Scope, receive: Receive) -> Answer:
-        body = await _read_body(receive)
-        request = _request("" if task == "/execute" else task, body, scope)
-        done: asyncio.Future[Execution | errors.LoopaiError]
-        done = asyncio.get_running_loop().create_future()
-
-        def reply(result: Execution | errors.LoopaiError) -> None:
-            if not done.cancelled():
-                done.set_result(result)
-
-        self._executor.execute(request, reply)
-        result = await done
-        if isinstance(result, errors.LoopaiError):
-            raise result
-        return Answer(200, render(result))
+            respond(Answer(404, _error("not_found", f"there is no {path}; see POST /execute")))
+        elif request.method not in {b"GET", b"HEAD"}:
+            respond(_wrong_method(b"GET"))
+        else:
+            respond(page())
 
     def _healthz(self) -> Answer:
         return Answer(200, orjson.dumps({"status": "alive"}))
@@ -122,6 +90,15 @@ class HttpDoor:
 
             self._exporter = Exporter(self._counters, self._pool)
         return Answer(200, self._exporter.text(), content_type=b"text/plain; version=0.0.4")
+
+
+def _reply(respond: Respond, result: Execution | errors.LoopaiError) -> None:
+    respond(Answer(200, render(result)) if isinstance(result, Execution) else refusal(result))
+
+
+def _wrong_method(allowed: bytes) -> Answer:
+    text = _error("method_not_allowed", f"use {allowed.decode()}")
+    return Answer(405, text, headers=((b"allow", allowed),))
 
 
 def render(execution: Execution) -> bytes:
@@ -144,54 +121,29 @@ def render(execution: Execution) -> bytes:
 def refusal(error: errors.LoopaiError) -> Answer:
     """Translate an error into its answer."""
     status = next(status for family, status in STATUSES if isinstance(error, family))
-    if isinstance(error, BodyTooLarge):
-        status = 413
     headers = ((b"retry-after", b"1"),) if error.retryable else ()
     return Answer(status, _error(error.code, str(error)), headers=headers)
 
 
-def _request(task: str, body: bytes, scope: Scope) -> Request:
+def _request(task: str, request: HttpRequest) -> Request:
     """Read `{"input": …}` with its optional keys. Raises CallerError naming the field."""
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise errors.InputMalformed(reason=error) from error
     if not isinstance(document, dict) or "input" not in document:
         raise errors.RequestMalformed(reason='the body must be {"input": …}; "input" is missing')
-    unknown = sorted(set(document) - {"input", "task", "routing_key", "timeout_ms"})
+    unknown = sorted(document.keys() - _FIELDS)
     if unknown:
         raise errors.RequestMalformed(reason=f"unknown field {unknown[0]!r} beside 'input'")
     timeout_ms = document.get("timeout_ms", 0)
     if type(timeout_ms) is not int or not 0 <= timeout_ms <= 2**31:
         raise errors.RequestMalformed(reason="'timeout_ms' must be a whole number of milliseconds")
-    named = task or document.get("task", "")
-    key = document.get("routing_key", "") or _header(scope, b"loopai-routing-key")
+    header = request.headers.get(b"loopai-routing-key", b"").decode("latin-1")
+    named, key = task or document.get("task", ""), document.get("routing_key", "") or header
     if not isinstance(named, str) or not isinstance(key, str):
         raise errors.RequestMalformed(reason="'task' and 'routing_key' must be strings")
-    return Request(
-        task=named,
-        input_json=orjson.dumps(document["input"]),
-        routing_key=key,
-        timeout_ms=timeout_ms,
-    )
-
-
-async def _read_body(receive: Receive) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        part = message.get("body", b"")
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge(limit=MAX_BODY_BYTES)
-        parts.append(part)
-        if not message.get("more_body"):
-            return b"".join(parts)
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+    return Request(named, orjson.dumps(document["input"]), key, timeout_ms)
 
 
 def _error(code: str, message: str) -> bytes:

@@ -9,12 +9,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import grpc
 import structlog
-import uvicorn
 import uvloop
 from grpc_health.v1 import health
 from loopai.edge.v1 import edge_pb2, edge_pb2_grpc
@@ -34,12 +31,14 @@ from edged.gateway.executor import Executor
 from edged.gateway.health import Health
 from edged.gateway.hot import HotMethods
 from edged.gateway.http import HttpDoor
+from edged.gateway.http_server import HttpServer
 from edged.gateway.outcomes import OutcomeLog
 from edged.gateway.service import EdgeService
 from edged.inheritance import Inheritance
 from edged.pool.errors import IsolationTooWeak
 from edged.pool.pool import Pool
 from edged.rpc import native
+from edged.rpc.limits import Limits
 from edged.rpc.server import Server
 
 log = structlog.get_logger()
@@ -84,7 +83,7 @@ class Gateway:
         hot = HotMethods(self._executor, counters)
         self._rpc = _rpc_server(inheritance, deployment.runtime.rpc_server, service, hot, checks)
         door = HttpDoor(self._executor, self.health, counters, self.pool)
-        self._http = _http_server(door)
+        self._http = HttpServer(door, _socket(inheritance, "http"), Limits(), None)
         self.control = Control(layout, self._catalog, self.health, _socket(inheritance, "control"))
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -98,24 +97,22 @@ class Gateway:
             await self.pool.wait_ready()
             await self.control.apply()
             parts.append(tasks.create_task(self.control.run(), name="control"))
-            http = tasks.create_task(
-                self._http.serve(sockets=[_socket(self._inheritance, "http")]), name="http"
-            )
+            parts.append(tasks.create_task(self._http.run(), name="http"))
             await self._rpc.start()
             inherit.say_ready(self._inheritance)
             await stop.wait()
-            await self._drain(http)
+            await self._drain()
             for part in parts:
                 part.cancel()
         for writer in self._writers:
             writer.close()
 
-    async def _drain(self, http: "asyncio.Task[None]") -> None:
+    async def _drain(self) -> None:
         """Say NOT_SERVING, finish what runs, close the doors."""
         await self.health.drain()
-        self._http.should_exit = True
-        await self._rpc.stop(self._drain_timeout_s)
-        await http
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._http.stop(self._drain_timeout_s))
+            tasks.create_task(self._rpc.stop(self._drain_timeout_s))
 
 
 def _rpc_server(
@@ -139,27 +136,6 @@ def _rpc_server(
 
 def _writer(layout: Layout, kind: LogKind, storage: Storage) -> LogWriter:
     return LogWriter(layout, kind, time.time, is_synced=storage.fsync != "never")
-
-
-def _http_server(door: HttpDoor) -> uvicorn.Server:
-    config = uvicorn.Config(
-        door,
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    return _HttpServer(config)
-
-
-class _HttpServer(uvicorn.Server):
-    """Leaves the signals to the composition root."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _socket(inheritance: Inheritance, name: str) -> socket.socket:
