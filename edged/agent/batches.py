@@ -69,6 +69,19 @@ class BatchFolder:
         """Return up to where home has everything."""
         return _read(self._acknowledged_path if self.pending() else self._checkpoint_path)
 
+    def size_bytes(self, number: int) -> int:
+        return self._path(number).stat().st_size
+
+    def sealed_s(self, number: int) -> float:
+        """Return when it was sealed, seconds since the epoch."""
+        return self._path(number).stat().st_mtime
+
+    async def wait_acknowledged(self, number: int) -> None:
+        """Return when every batch up to and including `number` has been acknowledged."""
+        while any(pending <= number for pending in self.pending()):
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
     async def wait_empty(self) -> None:
         """Return when every sealed batch has been acknowledged."""
         while self.pending():

@@ -6,7 +6,7 @@ what came of it is on disk.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
@@ -66,24 +66,58 @@ class Progress:
             self._checkpoint.move(self._task, first.key, first.end, first.traffic)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Of one task's questions in a UTC day; None where there is none."""
+
+    questions: int | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Spent:
+    """On one task's questions today. latency_ms: of all answers together."""
+
+    questions: int = 0
+    answers: int = 0
+    cost_usd: float = 0.0
+    latency_ms: float = 0.0
+
+
 class Budget:
-    """Questions asked today, by task. clock: seconds since the epoch; a day is one of UTC."""
+    """What was spent today, by task. clock: seconds since the epoch; a day is one of UTC."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.day = 0  # since the epoch
-        self.spent: dict[str, int] = {}
+        self.spent: dict[str, Spent] = {}
 
-    def take(self, task: str, limit: int) -> bool:
-        """Spend one question, unless `limit` are spent today. A clock set back opens no new day."""
-        today = int(self._clock() // 86_400)
-        if today > self.day:
-            self.day, self.spent = today, {}
-        spent = self.spent.get(task, 0)
-        if spent >= limit:
+    def take(self, task: str, limits: Limits) -> bool:
+        """Spend one question, unless the day's limits are reached.
+
+        A clock set back opens no new day. Cost is known when the answer is there, so those under
+        way can exceed it by theirs.
+        """
+        today = self.today(task)
+        if limits.questions is not None and today.questions >= limits.questions:
             return False
-        self.spent[task] = spent + 1
+        if limits.cost_usd is not None and today.cost_usd >= limits.cost_usd:
+            return False
+        today.questions += 1
         return True
+
+    def note(self, task: str, *, cost_usd: float, latency_ms: float) -> None:
+        """Add an answer."""
+        today = self.today(task)
+        today.answers += 1
+        today.cost_usd += cost_usd
+        today.latency_ms += latency_ms
+
+    def today(self, task: str) -> Spent:
+        day = int(self._clock() // 86_400)
+        if day > self.day:
+            self.day, self.spent = day, {}
+        return self.spent.setdefault(task, Spent())
 
 
 class Checkpoint:
@@ -105,6 +139,7 @@ class Checkpoint:
         try:
             document = orjson.loads(self._path.read_bytes())
             positions, day, spent = document["positions"], document["day"], document["spent"]
+            spent = {task: Spent(**fields) for task, fields in spent.items()}
             traffic = {task: Traffic.from_json(f) for task, f in document["traffic"].items()}
             self.positions.update(positions)
         except FileNotFoundError:
@@ -129,6 +164,6 @@ class Checkpoint:
             "positions": self.positions,
             "traffic": {task: traffic.as_json() for task, traffic in self.traffic.items()},
             "day": self.budget.day,
-            "spent": self.budget.spent,
+            "spent": {task: asdict(spent) for task, spent in self.budget.spent.items()},
         }
         return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)

@@ -5,9 +5,12 @@ without a connection everything waits on disk, and the next attempt comes after 
 """
 
 import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import grpc
@@ -27,6 +30,7 @@ log = structlog.get_logger()
 ENROLL_TIMEOUT_S = 10.0
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 15.0
+REPLACED_WAIT_S = 30.0
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -58,24 +62,71 @@ class Link:
         identity_file: IdentityFile,
         store: ArtifactStore,
         parts: Parts,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._identity_file = identity_file
         self._store = store
         self._parts = parts
+        self._clock = clock
+        self._is_told_to_wait = False
         self._instance_id = str(uuid4())
         self._attempt = 0
+        self._hurry = asyncio.Event()
+        self._has_tried = asyncio.Event()  # since someone was in a hurry
         self.is_up = False
+        self.reason_down = "not connected yet"
+        self._since_s = clock()  # up, or down
+        self._retry_at_s: float | None = None
 
     async def run(self) -> None:
         """Connect, and connect again, until cancelled."""
         while True:
-            reason, delay_s = await self._connect()
+            reason, delay_s, is_asked = await self._connect()
+            if self.is_up or self.reason_down != reason:
+                self._since_s = self._clock()
+            self.is_up, self.reason_down = False, reason
             log.warning("link_down", reason=reason, retry_in_s=round(delay_s, 2))
-            await asyncio.sleep(delay_s)
+            self._retry_at_s = self._clock() + delay_s
+            self._has_tried.set()
+            await self._rest(delay_s, is_asked=is_asked)
+            self._retry_at_s = None
 
-    async def _connect(self) -> tuple[str, float]:
-        """Hold one session; return why it ended and how long to stay away."""
+    async def hurry(self) -> bool:
+        """Connect now rather than later, if home did not ask to wait; returns whether it is up."""
+        if not self.is_up and not self._is_told_to_wait:
+            self._has_tried.clear()
+            self._hurry.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._has_tried.wait(), ENROLL_TIMEOUT_S)
+        return self.is_up
+
+    def status(self) -> dict[str, Any]:
+        """Return what a person asks for."""
+        identity = self._identity_file.read()
+        return {
+            "up": self.is_up,
+            "since": _when(self._since_s),
+            "reason": "" if self.is_up else self.reason_down,
+            "retry_at": None if self._retry_at_s is None else _when(self._retry_at_s),
+            "address": self._settings.address,
+            "tls": self._settings.is_secure,
+            "name": self._settings.name,
+            "deployment_id": identity.deployment_id if identity else None,
+            "log_id": self._settings.log_id,
+            "instance_id": self._instance_id,
+            "sequence": self._parts.applier.routes.sequence,
+        }
+
+    async def _rest(self, delay_s: float, *, is_asked: bool) -> None:
+        self._hurry.clear()
+        self._is_told_to_wait = is_asked
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), delay_s)
+        self._is_told_to_wait = False
+
+    async def _connect(self) -> tuple[str, float, bool]:
+        """Hold one session; return why it ended, how long to stay away, whether home said so."""
         asked_s: float | None = None
         reason = ""
         try:
@@ -86,10 +137,15 @@ class Link:
             reason = f"asked to wait: {first}"
         except* (grpc.aio.AioRpcError, OSError, EOFError, TimeoutError, ValueError) as group:
             reason = _reason(group.exceptions[0])
-        self.is_up = False
+            if _is_replaced(group.exceptions[0]):
+                # Two agents with one identity would push each other out many times a second.
+                asked_s = REPLACED_WAIT_S + full_jitter_s(0, base_s=REPLACED_WAIT_S, cap_s=60)
+                log.error("identity_doubled", reason=reason)
+        if asked_s is not None:
+            return reason, asked_s, True
         delay_s = full_jitter_s(self._attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S)
         self._attempt += 1
-        return reason, asked_s if asked_s is not None else delay_s
+        return reason, delay_s, False
 
     async def _session(self) -> None:
         async with self._channel() as channel:
@@ -102,6 +158,8 @@ class Link:
     def _welcomed(self) -> None:
         self._attempt = 0
         self.is_up = True
+        self._since_s = self._clock()
+        self._has_tried.set()
         log.info("link_up", address=self._settings.address)
 
     def _channel(self) -> grpc.aio.Channel:
@@ -140,6 +198,16 @@ class Link:
             tasks=self._settings.tasks,
             privacy_mode=wire.PrivacyMode.Value(mode),
         )
+
+
+def _is_replaced(error: BaseException) -> bool:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return isinstance(error, grpc.aio.AioRpcError) and error.code() is grpc.StatusCode.ABORTED
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _reason(error: BaseException) -> str:

@@ -22,6 +22,7 @@ from edged import inheritance as inherit
 from edged import logs
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
+from edged.agent.control import AgentControl
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.folder import FolderSource
@@ -31,6 +32,7 @@ from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.hashing import deployment_key
 from edged.agent.privacy.making import make_filter
 from edged.agent.releasing import Releaser
+from edged.agent.reporting import Report, ReportParts
 from edged.agent.retention import Retention, rules_of
 from edged.agent.rollouts import Rollouts
 from edged.agent.sampling import sampling_salt
@@ -77,6 +79,9 @@ class Agent:
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
         self._retention = self._keep(deployment, layout, store, decisions)
+        self._report = Report(self._report_parts(deployment, layout))
+        answers = {"status": self._report.status, "flush": self._report.flush}
+        self._control = AgentControl(layout, control_path.with_name("agent.sock"), answers)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then send what the log still holds."""
@@ -89,6 +94,7 @@ class Agent:
 
     def _parts(self) -> dict[str, Part]:
         parts: dict[str, Part] = {
+            "control": self._control.run,
             "folder": self._folder.run,
             "shadow": self._shadow.run,
             "rollouts": self._rollouts.run,
@@ -143,6 +149,23 @@ class Agent:
                     await self._batches.wait_empty()
         log.info("agent_stopped", batches_pending=len(self._batches.pending()))
 
+    def _problems(self) -> list[str]:
+        return self._report.problems()  # made last, for it tells of the link too
+
+    def _report_parts(self, deployment: Deployment, layout: Layout) -> ReportParts:
+        return ReportParts(
+            deployment=deployment,
+            layout=layout,
+            applier=self._applier,
+            rollouts=self._rollouts,
+            releaser=self._releaser,
+            batches=self._batches,
+            batcher=self._batcher,
+            validators=self._validators,
+            link=self._link,
+            clock=time.time,
+        )
+
     def _connect(self, deployment: Deployment, layout: Layout, store: ArtifactStore) -> None:
         cloud, telemetry = deployment.cloud, deployment.telemetry
         identifier = log_id(layout)
@@ -179,6 +202,7 @@ class Agent:
             batcher=self._batcher,
             applier=self._applier,
             clock=time.time,
+            problems=self._problems,
         )
         self._link = Link(settings, IdentityFile(layout), store, parts)
 

@@ -37,7 +37,10 @@ class RetryLater(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a session works with; they outlive it. clock: seconds since the epoch."""
+    """What a session works with; they outlive it.
+
+    clock: seconds since the epoch. problems: what a heartbeat tells of troubles.
+    """
 
     states: States
     downloads: Downloads
@@ -45,6 +48,7 @@ class Parts:
     batcher: Batcher
     applier: Applier
     clock: Callable[[], float]
+    problems: Callable[[], list[str]] = list
 
 
 class Session:
@@ -126,6 +130,7 @@ class Session:
             status = wire.EdgeStatus(
                 tasks=[to_wire(report) for report in reports],
                 batches_pending=len(self._parts.batches.pending()),
+                problems=self._parts.problems(),
             )
             status.sent_at.FromNanoseconds(int(self._parts.clock() * 1e9))
             await self._outgoing.put(wire.ConnectRequest(status=status))

@@ -52,7 +52,8 @@ class Batcher:
         self._clock = clock
         self._wall = wall
         checkpoint = folder.open()
-        self._number = checkpoint.number
+        self.number = checkpoint.number  # of the last sealed batch
+        self._asked: list[asyncio.Event] = []  # who waits for everything to be sealed
         self._followers = {
             kind: Follower(layout, kind, checkpoint.positions.get(kind, {})) for kind in KINDS
         }
@@ -67,8 +68,23 @@ class Batcher:
 
     async def run(self) -> None:
         while True:
+            asked, self._asked = self._asked, []
             await self.follow()
+            if asked and not self._is_empty:
+                self._seal()
+            for event in asked:
+                event.set()
             await asyncio.sleep(FOLLOW_INTERVAL_S)
+
+    async def sealed_now(self) -> None:
+        """Return when all that is in the logs by now is in sealed batches; `run` does the work."""
+        event = asyncio.Event()
+        self._asked.append(event)
+        await event.wait()
+
+    def backlog_bytes(self) -> int:
+        """Return how much of the logs is not in a batch yet."""
+        return sum(follower.backlog_bytes() for follower in self._followers.values())
 
     async def follow(self) -> None:
         """Take what is new in the logs; seal whenever a batch is due."""
@@ -155,18 +171,18 @@ class Batcher:
         return not (self._records or self._dropped)
 
     def _seal(self) -> None:
-        self._number += 1
+        self.number += 1
         positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
-        checkpoint = Checkpoint(number=self._number, positions=positions)
+        checkpoint = Checkpoint(number=self.number, positions=positions)
         self._folder.seal(checkpoint, self._finished_batch().SerializeToString())
-        log.info("batch_sealed", number=self._number, records=self._records)
+        log.info("batch_sealed", number=self.number, records=self._records)
         self._start_batch()
         self.sealed.set()
 
     def _finished_batch(self) -> wire.TelemetryBatch:
         batch = self._batch
         batch.log_id = self._log_id
-        batch.number = self._number
+        batch.number = self.number
         batch.privacy_mode = MODES[self._releaser.mode]
         batch.sealed_at.FromNanoseconds(int(self._wall() * 1e9))
         batch.arms.extend(arm.summary(key) for key, arm in self._arms.items() if arm.executions)

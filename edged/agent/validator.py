@@ -9,12 +9,13 @@ oracle cannot answer delays nobody, and a kill repeats at most what the window h
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import orjson
 import structlog
 
-from edged.agent.checkpoints import Checkpoint, Progress, Step
+from edged.agent.checkpoints import Checkpoint, Limits, Progress, Step
 from edged.agent.oracles.patience import Patience, PatientOracle
 from edged.agent.oracles.protocol import Answer, Oracle, Question
 from edged.agent.sampling import TaskSampler
@@ -47,11 +48,11 @@ class ValidatorSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examiner:
-    """Who judges a task's executions, and how. budget_per_day: None where questions are free."""
+    """Who judges a task's executions, and how."""
 
     oracle: Oracle
     comparer: Comparer
-    budget_per_day: int | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 class TaskValidator:
@@ -75,21 +76,39 @@ class TaskValidator:
         self._validations = validations
         self._settings = settings
         self._window = asyncio.Semaphore(settings.window_samples)
+        self._halted = ""  # why nothing is validated, while that is so
+        self._in_progress = 0
         self.counts = ValidationCounts()
         self._oracle = PatientOracle(examiner.oracle, settings.patience, self.counts)
 
+    def status(self) -> dict[str, Any]:
+        """Return what a person asks for."""
+        spent, limits = self._checkpoint.budget.today(self._task), self._examiner.limits
+        return {
+            "oracle": self._examiner.oracle.name,
+            "halted": self._halted,
+            "oracle_answers": self._oracle.is_well,
+            "in_progress": self._in_progress,
+            "today": {
+                **asdict(spent),
+                "questions_limit": limits.questions,
+                "cost_usd_limit": limits.cost_usd,
+            },
+            "since_start": asdict(self.counts),
+        }
+
     async def run(self) -> None:
         """Work until cancelled; whatever ends the work, it goes on from the checkpoint."""
-        attempt, said = 0, ""
+        attempt = 0
         while True:
             try:
                 async with self._examiner.oracle:
                     await self._work()
             except Exception as error:  # noqa: BLE001 one task's trouble is not the others'
                 reason = _reason(error)
-                if reason != said:  # a missing file is missing for long
+                if reason != self._halted:  # a missing file is missing for long
                     log.error("validation_halted", task=self._task, reason=reason)
-                said = reason
+                self._halted = reason
             await self._settings.patience.wait(attempt)
             attempt += 1
 
@@ -97,6 +116,7 @@ class TaskValidator:
         # Reading runs ahead of the checkpoint by what is not finished.
         ahead = dict(self._checkpoint.positions)
         follower = Follower(self._layout, "executions", ahead, task=self._task)
+        self._halted, self._in_progress = "", 0
         progress = Progress(self._task, self._checkpoint)
         self._window = asyncio.Semaphore(self._settings.window_samples)
         async with asyncio.TaskGroup() as asks:
@@ -116,6 +136,7 @@ class TaskValidator:
             if drawn is None:
                 continue
             await self._window.acquire()
+            self._in_progress += 1
             step = progress.begin(chunk.key, end)
             asks.create_task(self._settle(*drawn, progress, step), name=f"validate {self._task}")
         if not is_last_drawn:
@@ -148,8 +169,7 @@ class TaskValidator:
 
     def _can_afford(self) -> bool:
         # Whichever channel drew: to spare the budget for one would change the other's weights.
-        limit = self._examiner.budget_per_day
-        return limit is None or self._checkpoint.budget.take(self._task, limit)
+        return self._checkpoint.budget.take(self._task, self._examiner.limits)
 
     async def _settle(
         self, executed: Executed, sample: Sample, progress: Progress, step: Step
@@ -161,6 +181,7 @@ class TaskValidator:
                 await self._append(validation)
             progress.finish(step)
         finally:
+            self._in_progress -= 1
             self._window.release()
 
     async def _validate(self, executed: Executed, sample: Sample) -> Validation | None:
@@ -169,6 +190,9 @@ class TaskValidator:
             answer = await self._oracle.ask(_question(executed))
             if answer is None:
                 return None
+            self._checkpoint.budget.note(
+                self._task, cost_usd=answer.cost, latency_ms=answer.latency_ms
+            )
         return Validation(
             executed=executed,
             oracle=self._examiner.oracle.name,

@@ -5,10 +5,11 @@ Runs in: the agent; started by its composition root. Never: lets one task wait f
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
 
-from edged.agent.checkpoints import Budget, Checkpoint
+from edged.agent.checkpoints import Budget, Checkpoint, Limits
 from edged.agent.oracles.outcome import OutcomeValidator
 from edged.agent.oracles.program import ProgramOracle
 from edged.agent.privacy.audit import AuditLog
@@ -82,6 +83,20 @@ class Validators:
     def let_past_days_go(self) -> None:
         self._validations.let_past_days_go()
 
+    def status(self) -> dict[str, Any]:
+        """Return what a person asks for, by task."""
+        return {task: validator.status() for task, validator in self._validators.items()}
+
+    def problems(self) -> list[str]:
+        """Return what holds validation up, in words of ours."""
+        found = []
+        for task, status in self.status().items():
+            if status.get("halted"):
+                found.append(f"task {task}: its validation does not start")
+            elif not status.get("oracle_answers", True):
+                found.append(f"task {task}: its oracle does not answer")
+        return found
+
     async def run(self) -> None:
         """Work until cancelled; then leave the checkpoints where everything before is durable."""
         self._asked.load()
@@ -144,8 +159,8 @@ class Validators:
             from edged.agent.oracles.http import HttpOracle  # an HTTP client, for those who ask one
 
             http = HttpOracle(validation, self._privacy, self._audit)
-            budget_per_day = validation.budget_per_day
-            return Examiner(oracle=http, comparer=comparer, budget_per_day=budget_per_day)
+            limits = Limits(questions=validation.budget_per_day)
+            return Examiner(oracle=http, comparer=comparer, limits=limits)
         if self._pool is None:
             raise AssertionError("a program oracle brings a pool")
         return Examiner(oracle=ProgramOracle(task, validation, self._pool), comparer=comparer)

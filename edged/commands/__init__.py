@@ -3,9 +3,11 @@
 import typer
 
 from edged.commands.doctor import doctor
+from edged.commands.flush import flush
 from edged.commands.privacy import privacy
 from edged.commands.sandbox import sandbox
 from edged.commands.serve import serve
+from edged.commands.status import status
 
 app = typer.Typer(
     name="edged",
@@ -13,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command()(serve)
-app.command()(doctor)
-app.add_typer(privacy)
-app.add_typer(sandbox)
+for verb in (serve, status, flush, doctor):
+    app.command()(verb)
+for verbs in (privacy, sandbox):
+    app.add_typer(verbs)

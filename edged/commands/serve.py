@@ -3,6 +3,7 @@
 Runs in: the supervisor. Never: puts a key on a command line.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,6 +54,7 @@ def serve(
     """Serve programs over gRPC and HTTP until SIGTERM; a second SIGTERM stops at once.
 
     Settings come from flags, then LOOPAI_SECTION__KEY variables, then the file, then defaults.
+    A changed file is read again, also on SIGHUP; one that is refused leaves everything as it was.
     """
     logs.configure("supervisor")
     flags = {
@@ -64,23 +66,29 @@ def serve(
         "tasks": tuple(task) if task else None,
     }
     try:
-        deployment = load(config, _given(flags), api_key_file)
-        code = _supervise(deployment)
+        code = _supervise(config, lambda: _read(config, _given(flags), api_key_file))
     except ConfigInvalid as error:
         typer.echo(f"edged: {error}", err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(code)
 
 
-def _supervise(deployment: Deployment) -> int:
+def _supervise(config: Path | None, read: Callable[[], Deployment]) -> int:
     from edged.supervisor.main import supervise
+    from edged.supervisor.reloading import Configuration
 
-    _check_cloud(deployment.cloud)
+    deployment = read()
     if deployment.without_effect:
         log.warning("settings_without_effect", sections=deployment.without_effect)
     if deployment.listen.insecure:
         log.warning("insecure", grpc=deployment.listen.grpc, http=deployment.listen.http)
-    return supervise(deployment)
+    return supervise(Configuration(deployment, config, read))
+
+
+def _read(config: Path | None, flags: dict[str, Any], api_key_file: Path | None) -> Deployment:
+    deployment = load(config, flags, api_key_file)
+    _check_cloud(deployment.cloud)
+    return deployment
 
 
 def _check_cloud(cloud: Cloud) -> None:

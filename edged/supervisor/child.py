@@ -34,8 +34,8 @@ class Child:
         self.ready_fd = -1  # readable when the process does its work
         self.restart_at_s: float | None = None
         self.is_ready = False
+        self.inheritance = inheritance  # of the next start
         self._module = module
-        self._inheritance = inheritance
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
@@ -44,12 +44,12 @@ class Child:
     def start(self) -> None:
         """Spawn. The environment holds nothing but what Python and a shell need."""
         ready, theirs = os.pipe()
-        descriptors = {**self._inheritance.descriptors, "ready": theirs}
+        descriptors = {**self.inheritance.descriptors, "ready": theirs}
         message = Inheritance(
-            settings=self._inheritance.settings,
+            settings=self.inheritance.settings,
             descriptors=descriptors,
-            grpc_address=self._inheritance.grpc_address,
-            control_path=self._inheritance.control_path,
+            grpc_address=self.inheritance.grpc_address,
+            control_path=self.inheritance.control_path,
             parent=os.getpid(),
         ).send()
         command = [sys.executable, "-m", self._module, str(message)]

@@ -24,6 +24,7 @@ from edged.errors import ConfigInvalid
 from edged.inheritance import EXIT_UNUSABLE, Inheritance
 from edged.supervisor.child import Child
 from edged.supervisor.listeners import Listeners
+from edged.supervisor.reloading import Configuration
 
 log = structlog.get_logger()
 AGENT_STOP_S = 10.0  # the agent sends what the drained gateway logged last
@@ -33,13 +34,16 @@ TICK_S = 1.0
 class Supervisor:
     """Two children, one loop."""
 
-    def __init__(self, deployment: Deployment, listeners: Listeners) -> None:
+    def __init__(self, configuration: Configuration, listeners: Listeners) -> None:
+        self._configuration = configuration
+        deployment = configuration.current
         self._drain_timeout_s = deployment.runtime.drain_timeout_s
         self._listeners = listeners
         self._notifier = sdnotify.SystemdNotifier()
-        self._gateway = self._child("gateway", deployment, with_key=False)
-        self._agent = self._child("agent", deployment, with_key=True)
+        self._gateway = self._child("gateway", deployment)
+        self._agent = self._child("agent", deployment)
         self._signals = 0  # stop signals received
+        self._is_reload_asked = False
         self._failure = 0  # exit code when a child found that this machine will not do
         self._has_announced = False
 
@@ -51,13 +55,18 @@ class Supervisor:
             while not self._signals:
                 self._turn(signals, TICK_S)
                 self._restart_due()
+                self._reload()
             return self._drain(signals)
 
     @property
     def _children(self) -> tuple[Child, Child]:
         return self._gateway, self._agent
 
-    def _child(self, name: str, deployment: Deployment, *, with_key: bool) -> Child:
+    def _child(self, name: str, deployment: Deployment) -> Child:
+        inheritance = self._inheritance(name, deployment)
+        return Child(name, f"edged.{name}.main", inheritance, time.monotonic)
+
+    def _inheritance(self, name: str, deployment: Deployment) -> Inheritance:
         descriptors = (
             {
                 "grpc": self._listeners.grpc.fileno(),
@@ -67,15 +76,13 @@ class Supervisor:
             if name == "gateway"
             else {}
         )
-        inheritance = Inheritance(
-            settings=deployment.render(with_key=with_key).decode(),
+        return Inheritance(
+            settings=deployment.render(with_key=name == "agent").decode(),
             descriptors=descriptors,
             grpc_address=self._listeners.grpc_address,
             control_path=str(self._listeners.control_path),
             parent=os.getpid(),
         )
-        module = f"edged.{name}.main"
-        return Child(name, module, inheritance, time.monotonic)
 
     def _turn(self, signals: int, timeout_s: float) -> None:
         """Wait for the next event and act on everything that is there."""
@@ -96,7 +103,9 @@ class Supervisor:
 
     def _take_signals(self, signals: int) -> None:
         stops = (signal.SIGTERM, signal.SIGINT)
-        self._signals += sum(byte in stops for byte in os.read(signals, 64))
+        received = os.read(signals, 64)
+        self._signals += sum(byte in stops for byte in received)
+        self._is_reload_asked |= signal.SIGHUP in received
 
     def _ended(self, child: Child) -> None:
         code = child.reap()
@@ -115,12 +124,25 @@ class Supervisor:
             if child.restart_at_s is not None and child.restart_at_s <= time.monotonic():
                 child.start()
 
+    def _reload(self) -> None:
+        """Bring changed settings into force where the agent alone reads them: it starts anew."""
+        has_changed = self._configuration.has_changed()
+        if not (self._is_reload_asked or has_changed):
+            return
+        self._is_reload_asked = False
+        if self._configuration.reload():
+            self._agent.inheritance = self._inheritance("agent", self._configuration.current)
+            self._agent.signal(signal.SIGTERM)
+
     def _announce(self) -> None:
         """Tell systemd and the log, once, that calls are answered."""
         if self._has_announced or not self._gateway.is_ready:
             return
         self._has_announced = True
         self._notifier.notify("READY=1\nSTATUS=serving")
+        self._configuration.tell(
+            grpc=self._listeners.grpc_address, http=self._listeners.http_address
+        )
         log.info(
             "edged_ready", grpc=self._listeners.grpc_address, http=self._listeners.http_address
         )
@@ -145,12 +167,13 @@ class Supervisor:
             child.reap()
 
 
-def supervise(deployment: Deployment) -> int:
+def supervise(configuration: Configuration) -> int:
     """Run `edged` until it is told to stop. Raises ConfigInvalid when a port cannot be bound."""
+    deployment = configuration.current
     runtime_dir = Path(tempfile.mkdtemp(prefix="edged-"))  # short: a Unix socket's path ends at 107
     try:
         with _claimed(deployment.storage.data_dir):
-            return Supervisor(deployment, _listeners(deployment, runtime_dir)).run()
+            return Supervisor(configuration, _listeners(deployment, runtime_dir)).run()
     finally:
         shutil.rmtree(runtime_dir, ignore_errors=True)
 
@@ -181,9 +204,9 @@ def _claimed(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _signal_pipe() -> Iterator[int]:
-    """Yield a descriptor on which every stop signal arrives as one byte."""
+    """Yield a descriptor on which every signal arrives as one byte."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(writer)
     try:

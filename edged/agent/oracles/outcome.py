@@ -10,7 +10,7 @@ declares that every execution gets its truth, each one is an audit sample with p
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import orjson
@@ -68,6 +68,10 @@ class OutcomeValidator:
         self._settings = settings
         self._is_every_execution_reported = is_every_execution_reported
         self.counts = ValidationCounts()
+
+    def status(self) -> dict[str, Any]:
+        """Return what a person asks for."""
+        return {"oracle": ORACLE, "since_start": asdict(self.counts)}
 
     async def run(self) -> None:
         """Work until cancelled; a disk that refuses is tried again, from the checkpoint."""

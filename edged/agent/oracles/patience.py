@@ -45,7 +45,7 @@ class PatientOracle:
         self._patience = patience
         self._counts = counts
         self._asking = asyncio.Semaphore(patience.asks_at_once)  # never held while backing off
-        self._is_well = True
+        self.is_well = True
 
     async def ask(self, question: Question) -> Answer | None:
         """Return the answer, or None when this question will not get one."""
@@ -73,8 +73,8 @@ class PatientOracle:
         async with self._asking:
             answer = await self._oracle.ask(question)
         self._counts.count_answer(answer)
-        if not self._is_well:
-            self._is_well = True
+        if not self.is_well:
+            self.is_well = True
             log.info("oracle_answers_again", task=question.task)
         return answer
 
@@ -83,7 +83,7 @@ class PatientOracle:
 
     def _note_failure(self, question: Question, error: Exception) -> None:
         self._counts.attempts_failed += 1
-        if self._is_well:
-            self._is_well = False
+        if self.is_well:
+            self.is_well = False
             reason = f"{type(error).__name__}: {error}"
             log.warning("oracle_failing", task=question.task, reason=reason)

@@ -5,10 +5,11 @@ import random
 import orjson
 import pytest
 
-from edged.agent.checkpoints import Budget, Checkpoint, Progress
+from edged.agent.checkpoints import Budget, Checkpoint, Limits, Progress, Spent
 from edged.decisions.traffic import Traffic
 from tests.fakes.clock import FakeClock
 
+TWO = Limits(questions=2)
 SEEN = Traffic(first_seen={3: 1.5})
 FILE = "spam/2026-11-23.jsonl"
 
@@ -91,7 +92,7 @@ def test_nothing_new_writes_nothing(checkpoint, tmp_path):
 
 def test_a_checkpoint_is_read_as_it_was_saved(checkpoint, tmp_path, clock):
     checkpoint.move("spam", FILE, 10, SEEN)
-    checkpoint.budget.take("spam", 5)
+    checkpoint.budget.take("spam", Limits(questions=5))
     checkpoint.save(lambda: None)
 
     again = Checkpoint(tmp_path / "validator.json", Budget(clock))
@@ -99,7 +100,7 @@ def test_a_checkpoint_is_read_as_it_was_saved(checkpoint, tmp_path, clock):
 
     assert again.positions == {FILE: 10}
     assert again.traffic == {"spam": SEEN}
-    assert again.budget.spent == {"spam": 1}
+    assert again.budget.spent == {"spam": Spent(questions=1)}
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b'{"positions": {"spam/x": 3}}'])
@@ -114,12 +115,12 @@ def test_a_damaged_file_means_a_start_from_scratch(checkpoint, tmp_path, content
 def test_a_budget_is_one_of_a_task_and_a_day(clock):
     budget = Budget(clock)
 
-    first = [budget.take("spam", 2) for _ in range(3)]
-    other = budget.take("news", 2)
+    first = [budget.take("spam", TWO) for _ in range(3)]
+    other = budget.take("news", TWO)
     clock.advance(86_400)
-    tomorrow = budget.take("spam", 2)
+    tomorrow = budget.take("spam", TWO)
     clock.advance(-86_400)
-    set_back = [budget.take("spam", 2) for _ in range(2)]
+    set_back = [budget.take("spam", TWO) for _ in range(2)]
 
     assert first == [True, True, False]
     assert (other, tomorrow) == (True, True)
@@ -133,3 +134,15 @@ def test_the_file_is_json_for_people_too(checkpoint, tmp_path):
 
     document = orjson.loads((tmp_path / "validator.json").read_bytes())
     assert document["positions"] == {FILE: 10}
+
+
+def test_a_budget_in_dollars_ends_with_the_answer_that_spends_it(clock):
+    budget, limits = Budget(clock), Limits(cost_usd=0.03)
+    taken = []
+
+    for _ in range(4):
+        taken.append(budget.take("spam", limits))
+        budget.note("spam", cost_usd=0.02, latency_ms=5.0)
+
+    assert taken == [True, True, False, False]
+    assert budget.today("spam").latency_ms == 20.0
