@@ -28,6 +28,10 @@ from edged.errors import ConfigInvalid
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 PATHS = {
     ("storage", "data_dir"),
+    ("listen", "tls", "certificate"),
+    ("listen", "tls", "key"),
+    ("listen", "tls", "client_ca"),
+    ("access", "callers_file"),
     ("storage", "encryption", "key_file"),
     ("artifacts", "folder"),
     ("validation", "*", "artifact"),

@@ -6,6 +6,8 @@ LoopaiError
 │   ├── InputRefused          breaks the task's input schema
 │   ├── TaskUnknown
 │   ├── TaskUnnamed           several tasks, no default
+│   ├── CallerUnknown         no valid key or certificate
+│   ├── CallerForbidden       a known caller beyond its scopes
 │   ├── ExecutionIdMalformed
 │   └── RequestMalformed      the envelope around the input
 ├── ProgramError              never leaves as an RPC failure: it becomes an outcome
@@ -76,6 +78,16 @@ class TaskUnknown(CallerError):
 class TaskUnnamed(CallerError):
     code = "task_unnamed"
     text = "name a task; this edge serves: {known}, and no default_task is configured"
+
+
+class CallerUnknown(CallerError):
+    code = "unauthenticated"
+    text = "this edge asks who calls: {reason}"
+
+
+class CallerForbidden(CallerError):
+    code = "permission_denied"
+    text = "caller '{caller}' has no scope '{scope}' here"
 
 
 class ExecutionIdMalformed(CallerError):

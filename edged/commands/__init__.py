@@ -4,6 +4,7 @@ import typer
 
 from edged.commands.doctor import doctor
 from edged.commands.flush import flush
+from edged.commands.keys import app as keys
 from edged.commands.privacy import privacy
 from edged.commands.sandbox import sandbox
 from edged.commands.serve import serve
@@ -19,3 +20,4 @@ for verb in (serve, status, flush, doctor):
     app.command()(verb)
 for verbs in (privacy, sandbox):
     app.add_typer(verbs)
+app.add_typer(keys, name="keys")

@@ -14,7 +14,9 @@ from edged import logs
 from edged.config import load
 from edged.deployment import Deployment
 from edged.deployment.addresses import is_loopback
+from edged.deployment.callers import read_callers
 from edged.deployment.doors import Cloud
+from edged.deployment.listening import ListenTls, exposure
 from edged.errors import ConfigInvalid
 
 log = structlog.get_logger()
@@ -80,14 +82,13 @@ def _supervise(config: Path | None, read: Callable[[], Deployment]) -> int:
     deployment = read()
     if deployment.without_effect:
         log.warning("settings_without_effect", sections=deployment.without_effect)
-    if deployment.listen.insecure:
-        log.warning("insecure", grpc=deployment.listen.grpc, http=deployment.listen.http)
     return supervise(Configuration(deployment, config, read))
 
 
 def _read(config: Path | None, flags: dict[str, Any], api_key_file: Path | None) -> Deployment:
     deployment = load(config, flags, api_key_file)
     _check_cloud(deployment.cloud)
+    _check_doors(deployment)
     return deployment
 
 
@@ -100,6 +101,34 @@ def _check_cloud(cloud: Cloud) -> None:
     if address and not (cloud.is_secure or cloud.insecure or is_loopback(address)):
         reason = f"{address} would get the API key in clear; use https:// or set cloud.insecure"
         raise ConfigInvalid(source="cloud.api_url", reason=reason)
+
+
+def _check_doors(deployment: Deployment) -> None:
+    """Raise ConfigInvalid when strangers could call, or a file of the doors does not hold."""
+    listen, access = deployment.listen, deployment.access
+    if listen.tls.certificate is not None:
+        _check_tls(listen.tls)
+    if access.callers_file is not None:
+        read_callers(access.callers_file)
+    exposed = exposure(listen, access)
+    if exposed is None:
+        return
+    key, reason = exposed
+    if not listen.insecure:
+        remedy = "listen on 127.0.0.1, or set listen.insecure: true (--insecure)"
+        raise ConfigInvalid(source=key, reason=f"{reason}; {remedy}")
+    log.warning("insecure", door=key, reason=reason)
+
+
+def _check_tls(tls: ListenTls) -> None:
+    from edged.rpc.tls import TlsUnusable
+
+    try:
+        settings = tls.settings()
+        if settings is not None:
+            settings.context()
+    except TlsUnusable as error:
+        raise ConfigInvalid(source="listen.tls", reason=str(error)) from error
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from pydantic import Field, model_validator
 
 from edged.artifacts.manifest import TaskName
 from edged.deployment.checking import HttpValidation, Sampling, TaskValidation
-from edged.deployment.doors import Cloud, Listen, Runtime
+from edged.deployment.doors import Cloud, Runtime
 from edged.deployment.isolation import Isolation
 from edged.deployment.keeping import Retention, Storage
+from edged.deployment.listening import Access, Listen
 from edged.deployment.running import Artifacts, Execution
 from edged.deployment.section import Section
 from edged.deployment.telling import Privacy, Telemetry
@@ -29,6 +30,7 @@ class Deployment(Section):
     runtime: Runtime = Runtime()
     cloud: Cloud = Cloud()
     listen: Listen = Listen()
+    access: Access = Access()
     execution: Execution = Execution()
     isolation: Isolation = Isolation()
     sampling: Sampling = Sampling()

@@ -5,7 +5,12 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(address: str) -> bool:
-    """Say whether host:port stays on this machine. A name other than localhost does not count."""
+    """Say whether host:port or unix:/path stays on this machine.
+
+    A name other than localhost does not count.
+    """
+    if address.startswith("unix:"):
+        return True
     host = address.rpartition(":")[0].strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""Sections runtime, cloud and listen: what this process is, and whom it talks to. Pure."""
+"""Sections runtime and cloud: what this process is, and whom it talks to. Pure."""
 
 import re
 from typing import Literal
@@ -56,20 +56,3 @@ class Cloud(Section):
             return self.link_url.split("://")[1]
         host = self.api_url.split("://")[-1].rpartition(":")[0] or self.api_url.split("://")[-1]
         return f"{host}:50052" if host else ""
-
-
-class Listen(Section):
-    """Where apps call; host:port, port 0 takes a free one."""
-
-    grpc: str = "127.0.0.1:50051"
-    http: str = "127.0.0.1:8080"
-    insecure: bool = False
-    """Allow an address other than loopback although there is no TLS or authentication yet."""
-
-    @field_validator("grpc", "http")
-    @classmethod
-    def _is_address(cls, address: str) -> str:
-        host, _, port = address.rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65_535:
-            raise ValueError("must be host:port, such as 127.0.0.1:50051")
-        return address

@@ -3,7 +3,8 @@
 Runs in: the gateway, imported at the first scrape. Never: on the path of a call.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -16,13 +17,20 @@ from prometheus_client.registry import Collector
 
 from edged.gateway.counters import BOUNDS_MS, Counters
 from edged.pool.pool import Pool
+from edged.rpc.limits import Counters as DoorCounters
 
 
 class Exporter(Collector):
     """Reads the counters when someone asks for /metrics."""
 
-    def __init__(self, counters: Counters, pool: Pool) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        doors: Callable[[], Mapping[str, DoorCounters]],
+        pool: Pool,
+    ) -> None:
         self._counters = counters
+        self._doors = doors
         self._pool = pool
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -51,7 +59,23 @@ class Exporter(Collector):
             "edged_executions_unlogged", "Executions answered without a line in the log",
             value=self._counters.unlogged,
         )  # fmt: skip
+        yield from self._door_metrics()
         yield from self._pool_metrics()
+
+    def _door_metrics(self) -> Iterator[Metric]:
+        """What is open is a gauge, what a defence did is a counter."""
+        is_open = GaugeMetricFamily(
+            "edged_door_open", "Connections and calls open now", labels=["door", "kind"]
+        )
+        defences = CounterMetricFamily(
+            "edged_door_defences", "How often a defence of a door acted", labels=["door", "defence"]
+        )
+        for door, counters in self._doors().items():
+            for name, value in asdict(counters).items():
+                family = is_open if name in {"connections", "rpcs"} else defences
+                family.add_metric([door, name], value)
+        yield is_open
+        yield defences
 
     def _executions(self) -> Metric:
         family = CounterMetricFamily(

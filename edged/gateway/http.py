@@ -3,6 +3,7 @@
 Runs in: the gateway. Never: answers anything the gRPC door would not.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +11,14 @@ import orjson
 
 from edged import errors
 from edged.datasets.records import Execution
+from edged.gateway.access import Access
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.health import Health
 from edged.gateway.http1 import Answer, HttpRequest, Respond
 from edged.pool.errors import PoolFull
 from edged.pool.pool import Pool
+from edged.rpc.limits import Counters as DoorCounters
 
 if TYPE_CHECKING:
     from edged.gateway.exporter import Exporter
@@ -25,6 +28,8 @@ _FIELDS: Final = frozenset({"input", "task", "routing_key", "timeout_ms"})
 # The first class that matches wins: special before general.
 STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (errors.TaskUnknown, 404),
+    (errors.CallerUnknown, 401),
+    (errors.CallerForbidden, 403),
     (errors.CallerError, 400),
     (errors.DeadlinePassed, 504),
     (PoolFull, 429),
@@ -35,8 +40,19 @@ STATUSES: tuple[tuple[type[Exception], int], ...] = (
 class HttpDoor:
     """POST /execute, POST /v1/execute/{task}, GET /healthz, /readyz and /metrics."""
 
-    def __init__(self, executor: Executor, health: Health, counters: Counters, pool: Pool) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        health: Health,
+        counters: Counters,
+        pool: Pool,
+        access: Access | None,
+        doors: Callable[[], Mapping[str, DoorCounters]],
+    ) -> None:
+        """access: None lets everybody in. doors: what the doors' defences did, for /metrics."""
+        self._doors = doors
         self._executor = executor
+        self._access = access
         self._health = health
         self._counters = counters
         self._pool = pool
@@ -66,6 +82,7 @@ class HttpDoor:
             if request.method != b"POST":
                 respond(_wrong_method(b"POST"))
                 return
+            self._admit("execute", request)
             task = "" if path == "/execute" else path.removeprefix("/v1/execute/")
             self._executor.execute(_request(task, request), partial(_reply, respond))
             return
@@ -75,7 +92,14 @@ class HttpDoor:
         elif request.method not in {b"GET", b"HEAD"}:
             respond(_wrong_method(b"GET"))
         else:
+            if path == "/metrics":
+                self._admit("admin", request)
             respond(page())
+
+    def _admit(self, scope: str, request: HttpRequest) -> None:
+        """Raise CallerUnknown or CallerForbidden."""
+        if self._access is not None:
+            self._access.admit(scope, request.headers, request.peer)
 
     def _healthz(self) -> Answer:
         return Answer(200, orjson.dumps({"status": "alive"}))
@@ -88,7 +112,7 @@ class HttpDoor:
         if self._exporter is None:
             from edged.gateway.exporter import Exporter  # 50 ms that a restart need not wait for
 
-            self._exporter = Exporter(self._counters, self._pool)
+            self._exporter = Exporter(self._counters, self._doors, self._pool)
         return Answer(200, self._exporter.text(), content_type=b"text/plain; version=0.0.4")
 
 
@@ -122,6 +146,8 @@ def refusal(error: errors.LoopaiError) -> Answer:
     """Translate an error into its answer."""
     status = next(status for family, status in STATUSES if isinstance(error, family))
     headers = ((b"retry-after", b"1"),) if error.retryable else ()
+    if status == 401:
+        headers = ((b"www-authenticate", b'Bearer realm="edged"'),)
     return Answer(status, _error(error.code, str(error)), headers=headers)
 
 

@@ -10,11 +10,9 @@ import socket
 import sys
 import time
 
-import grpc
 import structlog
 import uvloop
 from grpc_health.v1 import health
-from loopai.edge.v1 import edge_pb2, edge_pb2_grpc
 
 from edged import inheritance as inherit
 from edged import logs
@@ -24,26 +22,23 @@ from edged.datasets.writer import LogWriter
 from edged.deployment import Deployment
 from edged.deployment.keeping import Storage
 from edged.errors import ConfigInvalid
+from edged.gateway.access import Access
 from edged.gateway.catalog import Catalog
 from edged.gateway.control import Control
 from edged.gateway.counters import Counters
+from edged.gateway.doors import Doors, Sockets
 from edged.gateway.executor import Executor
 from edged.gateway.health import Health
 from edged.gateway.hot import HotMethods
 from edged.gateway.http import HttpDoor
-from edged.gateway.http_server import HttpServer
 from edged.gateway.outcomes import OutcomeLog
 from edged.gateway.service import EdgeService
 from edged.inheritance import Inheritance
 from edged.pool.errors import IsolationTooWeak
 from edged.pool.pool import Pool
-from edged.rpc import native
-from edged.rpc.limits import Limits
-from edged.rpc.server import Server
 
 log = structlog.get_logger()
 KINDS: tuple[LogKind, ...] = ("executions", "outcomes")
-SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
 
 
 class Gateway:
@@ -80,10 +75,28 @@ class Gateway:
         service = EdgeService(
             self._executor, OutcomeLog(self._catalog, outcomes, time.time), counters
         )
-        hot = HotMethods(self._executor, counters)
-        self._rpc = _rpc_server(inheritance, deployment.runtime.rpc_server, service, hot, checks)
-        door = HttpDoor(self._executor, self.health, counters, self.pool)
-        self._http = HttpServer(door, _socket(inheritance, "http"), Limits(), None)
+        callers = deployment.access.callers_file
+        self._access = Access(callers) if callers else None
+        self._doors = Doors(
+            deployment,
+            Sockets(
+                grpc=lambda: _socket(inheritance, "grpc"),
+                http=_socket(inheritance, "http"),
+                grpc_address=inheritance.grpc_address,
+            ),
+            self._access,
+            service,
+            HotMethods(self._executor, counters),
+            HttpDoor(
+                self._executor,
+                self.health,
+                counters,
+                self.pool,
+                self._access,
+                lambda: self._doors.counters,
+            ),
+            checks,
+        )
         self.control = Control(layout, self._catalog, self.health, _socket(inheritance, "control"))
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -97,8 +110,10 @@ class Gateway:
             await self.pool.wait_ready()
             await self.control.apply()
             parts.append(tasks.create_task(self.control.run(), name="control"))
-            parts.append(tasks.create_task(self._http.run(), name="http"))
-            await self._rpc.start()
+            parts.append(tasks.create_task(self._doors.run(), name="doors"))
+            if self._access is not None:
+                parts.append(tasks.create_task(self._access.run(), name="access"))
+            await self._doors.open()
             inherit.say_ready(self._inheritance)
             await stop.wait()
             await self._drain()
@@ -110,28 +125,7 @@ class Gateway:
     async def _drain(self) -> None:
         """Say NOT_SERVING, finish what runs, close the doors."""
         await self.health.drain()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._http.stop(self._drain_timeout_s))
-            tasks.create_task(self._rpc.stop(self._drain_timeout_s))
-
-
-def _rpc_server(
-    inheritance: Inheritance,
-    kind: str,
-    service: EdgeService,
-    hot: HotMethods,
-    checks: health.aio.HealthServicer,
-) -> grpc.aio.Server:
-    def register(rpc: grpc.aio.Server) -> None:
-        edge_pb2_grpc.add_EdgeServiceServicer_to_server(service, rpc)
-        if isinstance(rpc, Server):
-            hot.register(rpc)
-
-    if kind == "grpcio":
-        from edged.rpc import grpcio
-
-        return grpcio.build(inheritance.grpc_address, register, (SERVICE,), checks)
-    return native.build(_socket(inheritance, "grpc"), register, (SERVICE,), checks)
+        await self._doors.close(self._drain_timeout_s)
 
 
 def _writer(layout: Layout, kind: LogKind, storage: Storage) -> LogWriter:

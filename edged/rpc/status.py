@@ -15,6 +15,8 @@ RETRY_HINT_MS = 50  # a full queue of 1,024 short calls drains in about this tim
 # The first class that matches wins: special before general.
 STATUSES: tuple[tuple[type[Exception], Code], ...] = (
     (errors.TaskUnknown, Code.NOT_FOUND),
+    (errors.CallerUnknown, Code.UNAUTHENTICATED),
+    (errors.CallerForbidden, Code.PERMISSION_DENIED),
     (errors.CallerError, Code.INVALID_ARGUMENT),
     (errors.DeadlinePassed, Code.DEADLINE_EXCEEDED),
     (PoolFull, Code.RESOURCE_EXHAUSTED),

@@ -3,15 +3,16 @@
 Runs in: the supervisor. Never: accepts a connection.
 """
 
+import errno
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from edged.deployment.addresses import is_loopback
-from edged.deployment.doors import Listen
+from edged.deployment.listening import Listen
 from edged.errors import ConfigInvalid
 
 BACKLOG = 1024
+_UNIX = "unix:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +27,6 @@ class Listeners:
     @classmethod
     def bind(cls, listen: Listen, runtime_dir: Path, *, is_grpc_shared: bool) -> "Listeners":
         """Bind all. Raises ConfigInvalid naming the setting, the address and the reason."""
-        for key in ("grpc", "http"):
-            _check_loopback(key, getattr(listen, key), is_insecure=listen.insecure)
         path = runtime_dir / "gateway.sock"
         control = socket.socket(socket.AF_UNIX)
         control.bind(str(path))
@@ -49,30 +48,44 @@ class Listeners:
         return _address(self.http)
 
 
-def _check_loopback(key: str, address: str, *, is_insecure: bool) -> None:
-    if not is_insecure and not is_loopback(address):
-        reason = (
-            f"{address} is reachable from outside, and there is no TLS or authentication; "
-            "listen on 127.0.0.1, or set listen.insecure: true (--insecure)"
-        )
-        raise ConfigInvalid(source=f"listen.{key}", reason=reason)
-
-
 def _bind(key: str, address: str, *, is_shared: bool = False) -> socket.socket:
+    try:
+        if address.startswith(_UNIX):
+            return _bind_unix(Path(address.removeprefix(_UNIX)))
+        return _bind_tcp(address, is_shared=is_shared)
+    except OSError as error:
+        reason = f"cannot listen on {address}: {error.strerror}"
+        raise ConfigInvalid(source=f"listen.{key}", reason=reason) from error
+
+
+def _bind_tcp(address: str, *, is_shared: bool) -> socket.socket:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if is_shared:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((host, int(port)))
-    except OSError as error:
-        reason = f"cannot listen on {address}: {error.strerror}"
-        raise ConfigInvalid(source=f"listen.{key}", reason=reason) from error
+    listener.bind((host, int(port)))
     return listener
 
 
+def _bind_unix(path: Path) -> socket.socket:
+    """Raises OSError, also where a living process listens already."""
+    listener = socket.socket(socket.AF_UNIX)
+    if path.is_socket() and _is_deserted(path):
+        path.unlink()
+    listener.bind(str(path))
+    return listener
+
+
+def _is_deserted(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == errno.ECONNREFUSED
+
+
 def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
+    name = listener.getsockname()
+    if isinstance(name, str):
+        return f"{_UNIX}{name}"
+    host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
