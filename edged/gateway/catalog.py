@@ -129,7 +129,7 @@ class Catalog:
                 reason=reason,
             )
         self.problems.pop(name, None)
-        log.info("route_applied", task=name, version=target)
+        log.info("route_applied", task=name, version=target, digest=route.arms[0].digest)
         return Applied(task=name, state="APPLIED", serving_version=target, target_version=target)
 
     async def _fall_back(self, name: str, route: Route) -> None:

@@ -228,6 +228,7 @@ class Crew:
 
     def on_loaded(self, worker: Worker) -> None:
         self._loading.discard(worker.id)
+        log.info("worker_serves", worker=worker.id, pid=worker.pid, key=worker.key)
         self._lent[worker.id].join(worker)
 
     def on_refused(self, worker: Worker, refusals: bytes) -> None:

@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.bench import execute
+from scripts.support.bench import execute, pool
 
 # A module offers add_arguments(parser), run(folder, options, say) and describe(report).
-BENCHMARKS = {"execute": execute}
+BENCHMARKS = {"execute": execute, "pool": pool}
 
 
 def main() -> int:
