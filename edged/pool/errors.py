@@ -2,6 +2,7 @@
 
 PoolError
 ├── PoolFull          as many calls wait as may; try again
+├── Quarantined       this version ended its workers too often; another one should be asked
 ├── UnknownProgram    never loaded here, or unloaded
 ├── LoadFailed        the platform could not give the program a worker; the program is not to blame
 ├── IsolationTooWeak  this machine lacks a barrier that is required
@@ -23,6 +24,11 @@ class PoolFull(PoolError):
     code = "pool_full"
     text = "{queued} calls of this program wait already"
     retryable = True
+
+
+class Quarantined(PoolError):
+    code = "version_quarantined"
+    text = "this version is quarantined: {reason}"
 
 
 class UnknownProgram(PoolError):

@@ -27,6 +27,7 @@ from edged.pool.errors import (
     PoolError,
     PoolFull,
     PoolStopped,
+    Quarantined,
     UnknownProgram,
 )
 from edged.pool.report import JailReport
@@ -47,6 +48,7 @@ __all__ = [
     "PoolStats",
     "PoolStopped",
     "ProgramSource",
+    "Quarantined",
     "Result",
     "UnknownProgram",
     "VersionStats",
@@ -66,6 +68,9 @@ class Pool:
         self._image = image
         self._time_limit_ns = int(settings.time_limit_ms * 1e6)
         self._versions: dict[str, Version] = {}
+        self._quarantined: dict[str, str] = {}  # key → why, for as long as this pool lives
+        self.on_quarantine: Callable[[str, str], None] = _ignore
+        """Told the key and the reason, after the pool has stopped running that version."""
         self._retiring: list[Version] = []  # those that still had calls at the last look
         self._crew: Crew | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -121,9 +126,11 @@ class Pool:
         """Return when a worker serves this program. Loading again what is loaded does nothing.
 
         key: names the program's text, whole: an artifact's digest. Raises ProgramRefused with every
-        refusal, LoadFailed or IsolationTooWeak.
+        refusal, Quarantined, LoadFailed or IsolationTooWeak.
         """
         await self.wait_ready()
+        if key in self._quarantined:
+            raise Quarantined(reason=self._quarantined[key])
         version = self._versions.get(key) or self._begin(key, program)
         most_s = self._settings.load_time_limit_ms / 1e3 + self._settings.start_timeout_s
         try:
@@ -157,11 +164,11 @@ class Pool:
         time_limit_ms: lowers the program's. deadline_s: the caller's, on the clock of
         `loop.time()`; when it passes in the queue the result is a TIMEOUT with cut_by_caller and
         run_ms 0.
-        Raises PoolFull or UnknownProgram.
+        Raises PoolFull, Quarantined or UnknownProgram.
         """
         version = self._versions.get(key)
         if version is None:
-            raise UnknownProgram(key=key)
+            raise self._missing(key)
         limit_ns = self._time_limit_ns
         if time_limit_ms is not None:
             limit_ns = max(1, min(limit_ns, int(time_limit_ms * 1e6)))
@@ -203,7 +210,7 @@ class Pool:
     def _begin(self, key: str, program: ProgramSource) -> Version:
         if self._crew is None:
             raise PoolStopped(reason="it was not started")
-        version = Version(key, program, self._settings, self._crew)
+        version = Version(key, program, self._settings, self._crew, self._put_away)
         if not version.start():
             raise LoadFailed(key=key, reason="every worker is busy with other programs")
         self._versions[key] = version
@@ -215,6 +222,21 @@ class Pool:
         if self._crew is not None:
             self._crew.forget(version)
         version.retire()
+
+    def _missing(self, key: str) -> PoolError:
+        reason = self._quarantined.get(key)
+        return UnknownProgram(key=key) if reason is None else Quarantined(reason=reason)
+
+    def _put_away(self, version: Version, reason: str) -> None:
+        """Run this version no more. What waits for it is answered: nobody ran it."""
+        if self._versions.get(version.key) is not version:
+            return
+        log.error("version_quarantined", key=version.key, reason=reason)
+        self._quarantined[version.key] = reason
+        del self._versions[version.key]
+        version.retire()
+        self._retiring = [old for old in (*self._retiring, version) if old.is_busy]
+        self.on_quarantine(version.key, reason)
 
     async def _keep_zygote(self, crew: Crew) -> None:
         backoff_s = 0.0
@@ -243,3 +265,7 @@ class Pool:
                 version.loaded.exception()  # seen: nobody may be waiting
             version.fail_all("pool_stopped", str(reason))
         self._versions.clear()
+
+
+def _ignore(_key: str, _reason: str) -> None:
+    """Stand in for nobody who wants to know."""

@@ -23,7 +23,7 @@ class PoolSettings:
     """A version's, beyond those handed to workers. Full: refuse at once."""
     time_limit_ms: float = 1000.0
     """Of one call; a caller may ask for less."""
-    kill_grace_ms: float = 5.0
+    kill_grace_ms: float = 4.0
     """From the soft deadline to SIGKILL: time for a `finally`, and still within 10 ms."""
     memory_limit_mb: int = 128
     """For one call, on top of what the locked worker uses after loading; for loading as well.
@@ -44,6 +44,13 @@ class PoolSettings:
     """A version that was quiet this long keeps one worker."""
     recycle_after_calls: int = 100_000
     """Then a worker is replaced: whatever leaks or fragments starts afresh, at 40 ns a call."""
+    quarantine_violations: int = 3
+    """So many forbidden system calls within the window, and a version is not run any more. Not the
+    first: a rare path of an ordinary program may need a call that the filter lacks."""
+    quarantine_crashes: int = 10
+    """The same for crashes; each costs a respawn of 5 ms and a load."""
+    quarantine_window_s: float = 60.0
+    """Of both counts."""
     require: tuple[str, ...] = MINIMUM
     """Barriers without which the pool refuses to start."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from edged.pool.values import Call, Result, failed, lost
+from edged.pool.values import Call, Result, failed
 from edged.sandbox.exits import EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
 from edged.sandbox.frames import Outcome
 from edged.sandbox.page import Running
@@ -46,7 +46,9 @@ _CHARGES: Final = {
     Cause.EXITED: (Outcome.ERROR, "worker_exited", "the program ended its process"),
     Cause.MEMORY: (Outcome.MEMORY, "memory", "the program ran out of memory"),
 }
-WORKER_LOST: Final = lost("worker_lost", "the worker vanished twice while running this call")
+WORKER_LOST: Final = failed(
+    Outcome.ERROR, "worker_lost", "the worker was killed from outside twice, running this call"
+)
 
 
 def cause_of(status: int) -> Cause:

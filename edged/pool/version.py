@@ -11,10 +11,12 @@ where any worker can take them and a caller's deadline can end them.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from edged.pool.errors import PoolFull
+from edged.pool.errors import PoolFull, Quarantined
 from edged.pool.settings import PoolSettings
+from edged.pool.strikes import Strikes
 from edged.pool.values import Call, ProgramSource, VersionStats, failed, lost
 from edged.pool.verdicts import Cause, calls_ahead, settle, typical_after
 from edged.pool.worker import Stage, Worker
@@ -26,6 +28,10 @@ _MOST_LOSSES: Final = 5
 """Workers lost in a row without one answer: the program kills its workers outside of any call."""
 
 _WORKERS_AFTER_LOSS: Final = 2
+
+# Workers of slow programs can fill every core; they leave it at once to whoever serves quick ones.
+_SLOW_NS: Final = 20_000_000
+_NICENESS: Final = 10
 
 DEADLINE_IN_QUEUE: Final = failed(
     Outcome.TIMEOUT,
@@ -47,8 +53,14 @@ class Version:
     """Invariant: `workers` are those that serve; `coming` more have been asked for."""
 
     def __init__(
-        self, key: str, program: ProgramSource, settings: PoolSettings, crew: Crew
+        self,
+        key: str,
+        program: ProgramSource,
+        settings: PoolSettings,
+        crew: Crew,
+        on_unfit: Callable[["Version", str], None],
     ) -> None:
+        """on_unfit: told why, when this version has ended its workers too often."""
         self.key = key
         self.program = program
         self.workers: list[Worker] = []
@@ -60,6 +72,9 @@ class Version:
         self.loaded: asyncio.Future[None] = self._loop.create_future()
         self._settings = settings
         self._crew = crew
+        self._on_unfit = on_unfit
+        self._strikes = Strikes(settings)
+        self._unfit = ""  # why it is quarantined
         self._queue: deque[Call] = deque()  # full: the caller is refused
         self._leaving: set[Worker] = set()  # released; they finish what they hold
         self._typical_run_ns = 0
@@ -105,6 +120,7 @@ class Version:
         """Take a worker that has loaded this program."""
         self.coming -= 1
         self.workers.append(worker)
+        worker.set_niceness(self._niceness)
         if not self.loaded.done():
             self.loaded.set_result(None)
         self._hand_over()
@@ -114,6 +130,7 @@ class Version:
         self._executions += calls
         self._losses = 0
         self._note(run_ns, calls)
+        worker.set_niceness(self._niceness)
         if worker.answered >= self._settings.recycle_after_calls and worker in self.workers:
             self._release(worker)
             self._grow()
@@ -139,10 +156,22 @@ class Version:
         if self._losses >= _MOST_LOSSES:
             self._losses = 0
             self.fail_all("worker_lost", "this program's workers do not stay alive")
+        # A worker that left after its last answer names no running call.
+        if cause is not Cause.LEFT or running.since_ns:
+            self._strike(self._strikes.add(cause, now_ns))
         if was_serving and not self.is_retiring:
             self._replace()
         self._hand_over()
         return len(settlement.answered)
+
+    def _strike(self, unfit: str) -> None:
+        """Put an end to a version that is unfit: what waits is answered, nothing more is run."""
+        if unfit and not self._unfit:
+            self._unfit = unfit
+            self.fail_all(Quarantined.code, str(Quarantined(reason=unfit)))
+            self._on_unfit(self, unfit)
+        elif self._unfit:
+            self.fail_all(Quarantined.code, str(Quarantined(reason=self._unfit)))
 
     def could_not_load(self, reason: Exception) -> None:
         """A worker that was coming will not come."""
@@ -183,6 +212,10 @@ class Version:
     @property
     def _time_limit_ns(self) -> int:
         return int(self._settings.time_limit_ms * 1e6)
+
+    @property
+    def _niceness(self) -> int:
+        return _NICENESS if self._typical_run_ns > _SLOW_NS else 0
 
     def _note(self, took_ns: int, calls: int = 1) -> None:
         self._typical_run_ns = typical_after(self._typical_run_ns, took_ns, calls)

@@ -86,6 +86,7 @@ class Worker:
         self._owner = owner
         self._page = page
         self._pidfd: int | None = None
+        self._niceness = 0
         self._load_timer: asyncio.TimerHandle | None = None
         self._channel = Channel(connection, on_frames=self._obey, on_malformed=self._distrust)
         self._watchdog = Watchdog(
@@ -119,6 +120,13 @@ class Worker:
         self.held.extend(calls)
         self._channel.send(b"".join(frames))
         self._watchdog.expect(shortest_ns, now_ns)
+
+    def set_niceness(self, niceness: int) -> None:
+        """Have the kernel prefer others to this worker; only root may take that back."""
+        if niceness != self._niceness and self.pid:
+            self._niceness = niceness
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, self.pid, niceness)
 
     def leave(self) -> None:
         """Let it finish what it holds and go."""

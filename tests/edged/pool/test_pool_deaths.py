@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.pool.pool import Outcome, Pool, ProgramSource, Result
+from edged.pool.pool import Outcome, Pool, ProgramSource, Quarantined, Result
 from edged.pool.settings import PoolSettings
 from edged.sandbox.refusals import ProgramRefused
 
@@ -269,6 +269,53 @@ async def test_a_worker_is_recycled_after_its_share_of_calls():
 
 
 @pytest.mark.parametrize(
+    ("act", "times", "reason"),
+    [("socket", 3, "forbidden system call 3 times"), ("crash", 10, "crashed its process 10 times")],
+)
+async def test_a_version_that_keeps_ending_its_workers_is_quarantined(
+    escaped_pool, act, times, reason
+):
+    told: list[tuple[str, str]] = []
+    escaped_pool.on_quarantine = lambda key, why: told.append((key, why))
+    await escaped_pool.load("acts", BY_ACT)
+    await escaped_pool.load("other", BY_WORD)
+
+    results = [await escaped_pool.call("acts", f'"{act}"'.encode()) for _ in range(times)]
+
+    assert {result.outcome for result in results} <= {Outcome.VIOLATION, Outcome.ERROR}
+    assert [key for key, _ in told] == ["acts"]
+    with pytest.raises(Quarantined, match=reason):
+        await escaped_pool.call("acts", b'"echo"')
+    with pytest.raises(Quarantined, match=reason):
+        await escaped_pool.load("acts", BY_ACT)
+    assert (await escaped_pool.call("other", b'"echo"')).output_json == b'"echo"'
+
+
+async def test_what_waits_for_a_version_that_is_quarantined_is_answered(escaped_pool):
+    await escaped_pool.load("acts", BY_ACT)
+    await warm(escaped_pool, "acts")
+    for _ in range(2):
+        await escaped_pool.call("acts", b'"socket"')
+
+    charged, *others = await held_behind(escaped_pool, "acts", b'"socket"', 30)
+
+    assert charged.outcome is Outcome.VIOLATION
+    assert {(other.is_lost, other.error_type) for other in others} == {
+        (True, "version_quarantined")
+    }
+
+
+async def test_workers_killed_from_outside_quarantine_nobody(pool):
+    await pool.load("words", BY_WORD)
+
+    for _ in range(12):
+        os.kill(pool.worker_pids("words")[0], signal.SIGKILL)
+        result = await pool.call("words", b'"echo"')
+
+    assert result.output_json == b'"echo"'
+
+
+@pytest.mark.parametrize(
     ("body", "reason"),
     [
         ("while True: pass", "too long"),
@@ -306,10 +353,10 @@ async def test_every_call_is_answered_once_while_workers_are_killed(pool):
         await asyncio.sleep(0.01)
 
     assert sorted(number for number, _ in answers) == list(range(submitted))
-    # A call whose second worker was killed as well is given up, and not by the program's fault.
-    given_up = [result for _, result in answers if result.is_lost]
+    # A call whose second worker was killed as well is not run a third time.
+    given_up = [result for _, result in answers if result.error_type == "worker_lost"]
     assert len(given_up) <= kills / 2
-    assert {r.outcome for _, r in answers if not r.is_lost} == {Outcome.SUCCESS}
+    assert {r.outcome for _, r in answers if r not in given_up} == {Outcome.SUCCESS}
 
 
 def note(answers: list[tuple[int, Result]], number: int) -> Callable[[Result], None]:
