@@ -1,19 +1,35 @@
 """Sealed telemetry batches on disk: numbered, kept until acknowledged, never sealed twice.
 
-A batch file starts with one JSON line (number, positions) and holds the serialised TelemetryBatch
-behind it. The file itself moves the checkpoint: whoever finds batch n goes on from its positions.
+A batch file starts with one JSON line (number, positions, filter) and holds the compressed
+TelemetryBatch behind it. The file itself moves the checkpoint: whoever finds batch n goes on from
+its positions. Offline the folder is bounded: the oldest batches lose their records first, which is
+what fills it; their counts, a thousandth of that, go last. Whatever goes is counted in `dropped`.
 Runs in: the agent. Never: holds an unacknowledged batch in memory.
 """
 
 import asyncio
+import gzip
+import zlib
+from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import structlog
+from google.protobuf.message import DecodeError
+from loopai.control.v1 import link_pb2 as wire
 
 from edged.datasets.follower import Positions
 from edged.datasets.layout import Layout
 from edged.files import write_whole
+
+log = structlog.get_logger()
+MAX_BYTES = 256 * 1024 * 1024
+NO_ROOM = "records: no room in state/batches while offline"
+NO_ROOM_AT_ALL = "executions: no room in state/batches while offline"
+DAMAGED = "batches: damaged on disk"
+_COMPRESSION = 1  # the fastest: records shrink to a fourth, and the link compresses anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +41,18 @@ class Checkpoint:
 
 
 class BatchFolder:
-    """state/batches and the checkpoint beside it."""
+    """state/batches and the checkpoint beside it; one instance owns them."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, max_bytes: int = MAX_BYTES) -> None:
         self._folder = layout.batches
         self._checkpoint_path = layout.state / "telemetry.json"
         self._acknowledged_path = layout.state / "acknowledged.json"
+        self._max_bytes = max_bytes
         self._acknowledged = asyncio.Event()
+        self._numbers: list[int] | None = None  # ascending; read from the disk once
+        self._sizes: dict[int, int] = {}
+        self._thinned_up_to = 0  # batches that have no records any more
+        self.dropped: Counter[str] = Counter()  # by reason, for the next batch to tell
 
     def open(self) -> Checkpoint:
         """Return where to go on; a batch sealed just before a kill moves the checkpoint."""
@@ -43,34 +64,69 @@ class BatchFolder:
             self._note(checkpoint)
         return checkpoint
 
-    def seal(self, checkpoint: Checkpoint, batch: bytes) -> None:
+    def seal(self, checkpoint: Checkpoint, batch: bytes, *, filtered_by: str = "") -> None:
         """Put a batch on disk; from then on its executions are counted in it and nowhere else."""
-        write_whole(self._path(checkpoint.number), _line(checkpoint) + batch)
+        self._write(checkpoint, batch, filtered_by)
         self._note(checkpoint)
+        self._make_room()
+
+    def replace(self, number: int, batch: bytes, *, filtered_by: str) -> None:
+        """Put a batch in the place of one that was filtered less."""
+        self._write(_header(self._path(number)), batch, filtered_by)
 
     def pending(self) -> list[int]:
         """Return the numbers of sealed, unacknowledged batches, oldest first."""
-        return sorted(int(path.stem) for path in self._folder.glob("*.batch"))
+        return list(self._known())
+
+    def pending_after(self, number: int, count: int) -> list[int]:
+        """Return the next few of them."""
+        numbers = self._known()
+        start = bisect_right(numbers, number)
+        return numbers[start : start + count]
+
+    @property
+    def count(self) -> int:
+        return len(self._known())
+
+    @property
+    def size_bytes(self) -> int:
+        self._known()
+        return sum(self._sizes.values())
 
     def read(self, number: int) -> bytes:
-        """Return a serialised TelemetryBatch."""
-        return self._path(number).read_bytes().partition(b"\n")[2]
+        """Return a serialised TelemetryBatch. Raises ValueError when the file is damaged."""
+        try:
+            return gzip.decompress(self._path(number).read_bytes().partition(b"\n")[2])
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"sealed batch {number} is damaged: {error}") from error
+
+    def filtered_by(self, number: int) -> str:
+        """Return the fingerprint of the filter that its records passed."""
+        with self._path(number).open("rb") as file:
+            return str(orjson.loads(file.readline()).get("filter", ""))
 
     def acknowledge(self, number: int) -> None:
         """Drop every batch up to and including `number`."""
-        done = [pending for pending in self.pending() if pending <= number]
-        if done:
-            write_whole(self._acknowledged_path, _line(_header(self._path(done[-1]))))
-        for pending in done:
-            self._path(pending).unlink()
+        numbers = self._known()
+        end = bisect_right(numbers, number)
+        if end:
+            write_whole(self._acknowledged_path, _line(_header(self._path(numbers[end - 1]))))
+        for pending in numbers[:end]:
+            self._remove(pending)
+        del numbers[:end]
         self._acknowledged.set()
 
     def acknowledged(self) -> Checkpoint:
         """Return up to where home has everything."""
-        return _read(self._acknowledged_path if self.pending() else self._checkpoint_path)
+        return _read(self._acknowledged_path if self._known() else self._checkpoint_path)
 
-    def size_bytes(self, number: int) -> int:
-        return self._path(number).stat().st_size
+    def set_aside(self, number: int) -> None:
+        """Keep a damaged batch under another name, so that the ones after it can leave."""
+        path = self._path(number)
+        path.replace(path.with_suffix(".damaged"))
+        self._known().remove(number)
+        del self._sizes[number]
+        self.dropped[DAMAGED] += 1
 
     def sealed_s(self, number: int) -> float:
         """Return when it was sealed, seconds since the epoch."""
@@ -84,9 +140,64 @@ class BatchFolder:
 
     async def wait_empty(self) -> None:
         """Return when every sealed batch has been acknowledged."""
-        while self.pending():
+        while self._known():
             self._acknowledged.clear()
             await self._acknowledged.wait()
+
+    def _make_room(self) -> None:
+        """Thin the oldest batches, then let whole ones go, until the folder fits."""
+        excess = self.size_bytes - self._max_bytes
+        numbers = self._known()
+        for number in [each for each in numbers[:-1] if each > self._thinned_up_to]:
+            if excess <= 0:
+                return
+            excess -= self._thin(number)
+        while excess > 0 and len(numbers) > 1:
+            excess -= self._let_go(numbers.pop(0))
+
+    def _thin(self, number: int) -> int:
+        """Take the records out of a batch, but keep its counts; return the bytes that went."""
+        before = self._sizes[number]
+        self._thinned_up_to = number
+        batch = self._parsed(number)
+        lost = len(batch.executions) + len(batch.validations)
+        if not lost:
+            return 0
+        del batch.executions[:], batch.validations[:]
+        self.dropped[NO_ROOM] += lost
+        self.replace(number, batch.SerializeToString(), filtered_by=self.filtered_by(number))
+        return before - self._sizes[number]
+
+    def _let_go(self, number: int) -> int:
+        lost = sum(arm.executions for arm in self._parsed(number).arms)
+        self.dropped[NO_ROOM_AT_ALL] += lost
+        log.error("batch_dropped", number=number, executions=lost, max_bytes=self._max_bytes)
+        return self._remove(number)
+
+    def _remove(self, number: int) -> int:
+        self._path(number).unlink(missing_ok=True)
+        return self._sizes.pop(number)
+
+    def _parsed(self, number: int) -> wire.TelemetryBatch:
+        """Return a batch; of a damaged one nothing is left."""
+        try:
+            return wire.TelemetryBatch.FromString(self.read(number))
+        except (ValueError, DecodeError):
+            return wire.TelemetryBatch()
+
+    def _known(self) -> list[int]:
+        if self._numbers is None:
+            sizes = {int(path.stem): path.stat().st_size for path in self._folder.glob("*.batch")}
+            self._sizes, self._numbers = sizes, sorted(sizes)
+        return self._numbers
+
+    def _write(self, checkpoint: Checkpoint, batch: bytes, filtered_by: str) -> None:
+        numbers, number = self._known(), checkpoint.number
+        content = _line(checkpoint, filtered_by) + gzip.compress(batch, _COMPRESSION, mtime=0)
+        write_whole(self._path(number), content)
+        if number not in self._sizes:
+            numbers.append(number)
+        self._sizes[number] = len(content)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:012d}.batch"
@@ -95,18 +206,27 @@ class BatchFolder:
         write_whole(self._checkpoint_path, _line(checkpoint))
 
 
-def _line(checkpoint: Checkpoint) -> bytes:
-    document = {"number": checkpoint.number, "positions": checkpoint.positions}
+def _line(checkpoint: Checkpoint, filtered_by: str = "") -> bytes:
+    document = {
+        "number": checkpoint.number,
+        "positions": checkpoint.positions,
+        "filter": filtered_by,
+    }
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _read(path: Path) -> Checkpoint:
     try:
-        return Checkpoint(**orjson.loads(path.read_bytes()))
+        return _checkpoint(path.read_bytes())
     except FileNotFoundError:
         return Checkpoint(number=0, positions={})
 
 
 def _header(path: Path) -> Checkpoint:
     with path.open("rb") as file:
-        return Checkpoint(**orjson.loads(file.readline()))
+        return _checkpoint(file.readline())
+
+
+def _checkpoint(line: bytes) -> Checkpoint:
+    document = orjson.loads(line)
+    return Checkpoint(number=document["number"], positions=document["positions"])

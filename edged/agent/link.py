@@ -19,6 +19,7 @@ from loopai.control.v1 import link_pb2 as wire
 from loopai.control.v1 import link_pb2_grpc
 
 from edged.agent.identity import Identity, IdentityFile
+from edged.agent.open_batch import MODES
 from edged.agent.session import Parts, RetryLater, Session
 from edged.agent.store import ArtifactStore
 from edged.decisions.backoff import full_jitter_s
@@ -49,7 +50,6 @@ class LinkSettings:
     api_key: str
     name: str
     tasks: tuple[str, ...]
-    privacy_mode: str
     log_id: str
 
 
@@ -187,7 +187,6 @@ class Link:
         return identity
 
     def _hello(self, identity: Identity) -> wire.Hello:
-        mode = f"PRIVACY_MODE_{self._settings.privacy_mode.upper()}"
         return wire.Hello(
             deployment_id=identity.deployment_id,
             edge_version=metadata.version("loopai"),
@@ -196,7 +195,7 @@ class Link:
             log_id=self._settings.log_id,
             instance_id=self._instance_id,
             tasks=self._settings.tasks,
-            privacy_mode=wire.PrivacyMode.Value(mode),
+            privacy_mode=MODES[self._parts.releaser.mode],
         )
 
 

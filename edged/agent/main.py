@@ -31,6 +31,7 @@ from edged.agent.link import Link, LinkSettings
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.hashing import deployment_key
 from edged.agent.privacy.making import make_filter
+from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.agent.reporting import Report, ReportParts
 from edged.agent.retention import Retention, rules_of
@@ -44,6 +45,7 @@ from edged.agent.telemetry import Batcher
 from edged.agent.validator import ValidatorSettings
 from edged.agent.validators import Validators, comparer_of
 from edged.datasets.layout import Layout
+from edged.decisions.sampling import Sampler
 from edged.deployment import Deployment
 from edged.inheritance import Inheritance
 from edged.pool.pool import Pool
@@ -66,7 +68,7 @@ class Agent:
         store = ArtifactStore(layout)
         self._applier = Applier(layout, store, control_path)
         self._folder = FolderSource(deployment.artifacts.folder, store, self._applier)
-        self._batches = BatchFolder(layout)
+        self._batches = BatchFolder(layout, int(deployment.telemetry.max_disk_mb * 1024 * 1024))
         self._batcher: Batcher | None = None
         self._counts = deployment.telemetry.enabled
         self._link: Link | None = None
@@ -147,7 +149,7 @@ class Agent:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_SEND_S):
                     await self._batches.wait_empty()
-        log.info("agent_stopped", batches_pending=len(self._batches.pending()))
+        log.info("agent_stopped", batches_pending=self._batches.count)
 
     def _problems(self) -> list[str]:
         return self._report.problems()  # made last, for it tells of the link too
@@ -175,6 +177,7 @@ class Agent:
             self._batches,
             telemetry,
             self._releaser,
+            _recorder(deployment, layout),
             identifier,
             time.monotonic,
             time.time,
@@ -185,7 +188,6 @@ class Agent:
             api_key=cloud.api_key.get_secret_value() if cloud.api_key else "",
             name=deployment.runtime.name or socket.gethostname(),
             tasks=deployment.tasks,
-            privacy_mode=telemetry.privacy_mode,
             log_id=identifier,
         )
         parts = Parts(
@@ -200,11 +202,22 @@ class Agent:
             downloads=downloads,
             batches=self._batches,
             batcher=self._batcher,
+            releaser=self._releaser,
             applier=self._applier,
             clock=time.time,
             problems=self._problems,
         )
         self._link = Link(settings, IdentityFile(layout), store, parts)
+
+
+def _recorder(deployment: Deployment, layout: Layout) -> Recorder:
+    return Recorder(
+        deployment.privacy,
+        Sampler(salt=sampling_salt(layout)),
+        deployment.sampling.rate,
+        deployment.validation,
+        time.monotonic,
+    )
 
 
 def _shadow(deployment: Deployment, layout: Layout) -> Shadow:

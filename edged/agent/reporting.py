@@ -159,7 +159,7 @@ class Report:
         return {
             "enabled": parts.batcher is not None and parts.deployment.telemetry.enabled,
             "batches_pending": len(pending),
-            "pending_bytes": sum(parts.batches.size_bytes(number) for number in pending),
+            "pending_bytes": parts.batches.size_bytes,
             "oldest_pending_at": when(parts.batches.sealed_s(pending[0])) if pending else None,
             "last_batch": parts.batcher.number if parts.batcher else 0,
             "log_backlog_bytes": parts.batcher.backlog_bytes() if parts.batcher else 0,

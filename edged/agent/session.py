@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
 from edged.agent.download import Downloads
 from edged.agent.identity import Identity
+from edged.agent.releasing import Releaser
+from edged.agent.sending import BatchSender
 from edged.agent.states import States, to_wire
 from edged.agent.telemetry import Batcher
 
 log = structlog.get_logger()
 OUTGOING = 64  # messages waiting for the stream; full: the sender waits
-WINDOW = 8  # telemetry batches sent and not acknowledged
 WELCOME_TIMEOUT_S = 10.0
 Stream = grpc.aio.StreamStreamCall[wire.ConnectRequest, wire.ConnectResponse]
 Outgoing = asyncio.Queue[wire.ConnectRequest]
@@ -46,6 +46,7 @@ class Parts:
     downloads: Downloads
     batches: BatchFolder
     batcher: Batcher
+    releaser: Releaser
     applier: Applier
     clock: Callable[[], float]
     problems: Callable[[], list[str]] = list
@@ -62,8 +63,9 @@ class Session:
         # Newest wins: a state is whole, so an older one that waits is of no use.
         self._newest: wire.SignedState | None = None
         self._state_arrived = asyncio.Event()
-        self._acknowledged = asyncio.Event()
-        self._sent_up_to = 0
+        self._sender = BatchSender(
+            parts.batches, parts.batcher, parts.releaser, identity.deployment_id
+        )
 
     async def requests(self) -> AsyncIterator[wire.ConnectRequest]:
         while True:
@@ -77,7 +79,7 @@ class Session:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(stream))
             tasks.create_task(self._apply_states())
-            tasks.create_task(self._send_batches())
+            tasks.create_task(self._send_batches(welcome))
             tasks.create_task(self._heartbeat(max(1, welcome.heartbeat_interval_s)))
 
     async def _receive(self, stream: Stream) -> None:
@@ -89,8 +91,7 @@ class Session:
             elif kind == "artifact_chunk":
                 self._parts.downloads.receive(message.artifact_chunk)
             elif kind == "telemetry_ack":
-                self._parts.batches.acknowledge(message.telemetry_ack.number)
-                self._acknowledged.set()
+                self._sender.acknowledge(message.telemetry_ack.number)
             elif kind == "retry_after":
                 asked = message.retry_after
                 raise RetryLater(asked.delay_ms / 1000, asked.reason)
@@ -104,45 +105,22 @@ class Session:
             if pushed is not None:
                 await self._parts.states.receive(pushed, self._identity, self._outgoing.put)
 
-    async def _send_batches(self) -> None:
-        """Send sealed batches in order, at most a window ahead of the acknowledgements."""
-        while True:
-            pending = self._parts.batches.pending()
-            for number in [n for n in pending[:WINDOW] if n > self._sent_up_to]:
-                await self._outgoing.put(self._telemetry(number))
-                self._sent_up_to = number
-            await self._news()
-
-    async def _news(self) -> None:
-        """Return when a batch was sealed or acknowledged."""
-        sealed, acknowledged = self._parts.batcher.sealed, self._acknowledged
-        async with asyncio.TaskGroup() as tasks:
-            waits = [tasks.create_task(event.wait()) for event in (sealed, acknowledged)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for wait in waits:
-                wait.cancel()
-        sealed.clear()
-        acknowledged.clear()
+    async def _send_batches(self, welcome: wire.Welcome) -> None:
+        self._parts.batcher.pace(welcome.upload_interval_s)
+        interval_s = 1 / welcome.batches_per_s if welcome.batches_per_s else 0.0
+        await self._sender.run(self._outgoing.put, interval_s=interval_s)
 
     async def _heartbeat(self, interval_s: float) -> None:
         while True:
             reports = self._parts.applier.reports.values()
             status = wire.EdgeStatus(
-                tasks=[to_wire(report) for report in reports],
-                batches_pending=len(self._parts.batches.pending()),
+                tasks=[to_wire(report, self._parts.releaser.privacy) for report in reports],
+                batches_pending=self._parts.batches.count,
                 problems=self._parts.problems(),
             )
             status.sent_at.FromNanoseconds(int(self._parts.clock() * 1e9))
             await self._outgoing.put(wire.ConnectRequest(status=status))
             await asyncio.sleep(interval_s)
-
-    def _telemetry(self, number: int) -> wire.ConnectRequest:
-        try:
-            batch = wire.TelemetryBatch.FromString(self._parts.batches.read(number))
-        except DecodeError as error:
-            raise ValueError(f"sealed batch {number} is damaged") from error
-        batch.deployment_id = self._identity.deployment_id
-        return wire.ConnectRequest(telemetry=batch)
 
 
 def _welcome(message: "wire.ConnectResponse | object") -> wire.Welcome:

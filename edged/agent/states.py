@@ -15,6 +15,7 @@ from edged.agent.applier import Applier, Target, TaskReport
 from edged.agent.download import Downloads
 from edged.agent.identity import Identity
 from edged.agent.plans import read_commands, read_plan
+from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
 from edged.agent.releasing import Releaser
 from edged.agent.rollouts import Rollouts, Trial
@@ -114,7 +115,9 @@ class States:
         self._rollouts.retire([task.task for task in state.tasks if task.HasField("candidate")])
         reports = await self._applier.apply("home", targets, state.sequence)
         unheld = {status.task for status in failed}
-        return [to_wire(report) for report in reports if report.task not in unheld] + failed
+        privacy = self._releaser.privacy
+        held = [to_wire(report, privacy) for report in reports if report.task not in unheld]
+        return held + failed
 
     async def _target(
         self, task: wire.DesiredTask, state: wire.DesiredState, identity: Identity, send: Send
@@ -161,13 +164,14 @@ class States:
         )
 
 
-def to_wire(report: TaskReport) -> wire.TaskStatus:
+def to_wire(report: TaskReport, privacy: PrivacyFilter) -> wire.TaskStatus:
+    """Return the report as it may leave: a reason may quote what a program said of its input."""
     return wire.TaskStatus(
         task=report.task,
         state=STATES[report.state],
         serving_version=report.serving_version,
         target_version=report.target_version,
-        reason=report.reason[:500],
+        reason=privacy.reason(report.reason) if report.reason else "",
     )
 
 

@@ -5,17 +5,15 @@ into a batch that did not pass the privacy filter.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 import orjson
 import structlog
-from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.batches import BatchFolder, Checkpoint
-from edged.agent.counting import ArmCount, ArmKey
+from edged.agent.open_batch import OpenBatch
 from edged.agent.privacy.errors import Withheld
-from edged.agent.privacy.modes import Mode
+from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout, LogKind
@@ -24,12 +22,8 @@ from edged.deployment.telling import Telemetry as TelemetrySettings
 log = structlog.get_logger()
 FOLLOW_INTERVAL_S = 0.2
 MAX_RECORD_BYTES = 2 * 1024 * 1024  # of samples in a batch: a quarter of the link's message limit
+BACKLOG = 64  # unacknowledged batches; with more, counts alone close no batch before its age
 KINDS: tuple[LogKind, ...] = ("executions", "validations", "decisions")
-MODES = {
-    Mode.STRICT: wire.PRIVACY_MODE_STRICT,
-    Mode.BALANCED: wire.PRIVACY_MODE_BALANCED,
-    Mode.PERMISSIVE: wire.PRIVACY_MODE_PERMISSIVE,
-}
 
 
 class Batcher:
@@ -41,6 +35,7 @@ class Batcher:
         folder: BatchFolder,
         settings: TelemetrySettings,
         releaser: Releaser,
+        recorder: Recorder,
         log_id: str,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -48,6 +43,7 @@ class Batcher:
         self._folder = folder
         self._settings = settings
         self._releaser = releaser
+        self._recorder = recorder
         self._log_id = log_id
         self._clock = clock
         self._wall = wall
@@ -62,15 +58,15 @@ class Batcher:
             "validations": self._add_validation,
             "decisions": self._add_decision,
         }
-        self._opened_s = clock()
-        self._start_batch()
+        self._batch = OpenBatch(clock())
+        self.upload_interval_s = settings.upload_interval_sec  # until home asks for another
         self.sealed = asyncio.Event()  # set whenever a batch was sealed; the link clears it
 
     async def run(self) -> None:
         while True:
             asked, self._asked = self._asked, []
             await self.follow()
-            if asked and not self._is_empty:
+            if asked and not self._batch.is_empty:
                 self._seal()
             for event in asked:
                 event.set()
@@ -93,16 +89,24 @@ class Batcher:
             await asyncio.sleep(0)  # a long backlog must not hold up the link
         self._seal_if_due()
 
+    def pace(self, upload_interval_s: float) -> None:
+        """Close batches at the age that home asks for; 0: at the configured one."""
+        self.upload_interval_s = upload_interval_s or self._settings.upload_interval_sec
+
+    def forget_executions(self, task: str, execution_ids: frozenset[str]) -> int:
+        """Take the records of these executions out of the open batch; returns how many went."""
+        return self._batch.forget(task, execution_ids)
+
     def flush(self) -> None:
         """Take and seal everything that is in the logs now: the last act before stopping."""
         for _ in self._new_chunks():
             self._seal_if_due()
-        if not self._is_empty:
+        if not self._batch.is_empty:
             self._seal()
 
     def drop(self, kind: str, lines: int) -> None:
         """Tell home of lines that were deleted before they were counted."""
-        self._dropped[f"storage limit: {kind}"] += lines
+        self._batch.dropped[f"storage limit: {kind}"] += lines
 
     def acknowledged(self, kind: str, _task: str, key: str) -> int | None:
         """Return up to where home has what a file tells; see edged.agent.retention."""
@@ -133,68 +137,65 @@ class Batcher:
         try:
             self._take[kind](line)
         except Withheld as withheld:
-            self._dropped[f"withheld: {withheld.facts['reason']}"] += 1
+            self._batch.dropped[f"withheld: {withheld.reason}"] += 1
         except (ValueError, KeyError, TypeError, AttributeError):
-            self._dropped[f"malformed {kind}"] += 1
+            self._batch.dropped[f"malformed {kind}"] += 1
 
     def _count(self, line: bytes) -> None:
         execution = orjson.loads(line)
-        key = execution["task"], execution["version"], execution["arm"]
-        if key not in self._arms:
-            self._arms[key] = ArmCount()
-        self._arms[key].add(execution)
-        self._records += 1
+        self._batch.count(execution, self._output_name(execution))
+        chosen = self._recorder.chosen(execution, self._releaser.mode)
+        if isinstance(chosen, str):
+            self._batch.dropped[chosen] += 1
+        elif chosen is not None:
+            self._batch.add_execution(self._releaser.release_execution(chosen))
+
+    def _output_name(self, execution: dict[str, object]) -> str:
+        """Return the name an output is counted under; "": none, or none that can be named."""
+        if execution["status"] != "success":
+            return ""
+        try:
+            return self._releaser.output_name(execution)
+        except Withheld:
+            return ""
 
     def _add_validation(self, line: bytes) -> None:
-        record = self._releaser.release(orjson.loads(line))
-        self._batch.executions.append(record.execution)
-        self._batch.validations.append(record.validation)
-        self._records += 1
-        self._bytes += record.size_bytes
+        self._batch.add_validation(self._releaser.release(orjson.loads(line)))
 
     def _add_decision(self, line: bytes) -> None:
-        self._batch.decisions.append(self._releaser.decision(orjson.loads(line)))
-        self._is_urgent = True  # people watch a rollout; the next step waits for no minute
-        self._records += 1
+        self._batch.add_decision(self._releaser.decision(orjson.loads(line)))
 
     def _seal_if_due(self) -> None:
-        age_s = self._clock() - self._opened_s
-        is_old = age_s >= self._settings.upload_interval_sec
-        is_full = self._records >= self._settings.batch_size or self._bytes >= MAX_RECORD_BYTES
-        if (is_old or is_full or self._is_urgent) and not self._is_empty:
+        batch = self._batch
+        is_old = self._clock() - batch.opened_s >= self.upload_interval_s
+        if (is_old or batch.is_urgent or self._is_full) and not batch.is_empty:
             self._seal()
         elif is_old:
-            self._opened_s = self._clock()
+            self._batch.opened_s = self._clock()
 
     @property
-    def _is_empty(self) -> bool:
-        return not (self._records or self._dropped)
+    def _is_full(self) -> bool:
+        """Say whether size closes the batch. Offline for days, counts alone wait for its age."""
+        batch, size = self._batch, self._settings.batch_size
+        if batch.records >= size or batch.record_bytes >= MAX_RECORD_BYTES:
+            return True
+        return batch.executions >= size and self._folder.count < BACKLOG
 
     def _seal(self) -> None:
         self.number += 1
+        batch, releaser = self._batch, self._releaser
+        batch.dropped.update(self._folder.dropped)
+        self._folder.dropped.clear()
         positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
         checkpoint = Checkpoint(number=self.number, positions=positions)
-        self._folder.seal(checkpoint, self._finished_batch().SerializeToString())
-        log.info("batch_sealed", number=self.number, records=self._records)
-        self._start_batch()
+        content = batch.finished(self._log_id, self.number, releaser.mode, self._wall())
+        self._folder.seal(checkpoint, content, filtered_by=releaser.privacy.fingerprint)
+        log.info(
+            "batch_sealed",
+            number=self.number,
+            executions=batch.executions,
+            records=batch.records,
+            dropped=batch.dropped.total(),
+        )
+        self._batch = OpenBatch(self._clock())
         self.sealed.set()
-
-    def _finished_batch(self) -> wire.TelemetryBatch:
-        batch = self._batch
-        batch.log_id = self._log_id
-        batch.number = self.number
-        batch.privacy_mode = MODES[self._releaser.mode]
-        batch.sealed_at.FromNanoseconds(int(self._wall() * 1e9))
-        batch.arms.extend(arm.summary(key) for key, arm in self._arms.items() if arm.executions)
-        for reason, count in self._dropped.items():
-            batch.dropped[reason] = count
-        return batch
-
-    def _start_batch(self) -> None:
-        self._batch = wire.TelemetryBatch()
-        self._arms: dict[ArmKey, ArmCount] = {}
-        self._dropped: Counter[str] = Counter()
-        self._records = 0
-        self._bytes = 0
-        self._is_urgent = False
-        self._opened_s = self._clock()

@@ -19,6 +19,8 @@ class Telemetry(Section):
     enabled: bool = True
     upload_interval_sec: float = Field(default=60, gt=0)
     batch_size: int = Field(default=1000, ge=1)
+    max_disk_mb: float = Field(default=256, ge=1)
+    """Of batches that wait while home cannot be reached; records go first, counts last."""
     privacy_mode: Literal["strict", "balanced", "permissive"] = "balanced"
 
 

@@ -197,8 +197,10 @@ class Catalog:
 def _reason(error: Exception) -> str:
     if isinstance(error, ProgramRefused):
         return _refusals(error.refusals)
-    if isinstance(error, LoopaiError | SelfTestFailed):
-        return str(error)
+    if isinstance(error, LoopaiError):
+        return f"{error.code}: {error}"  # the code is what leaves in strict privacy
+    if isinstance(error, SelfTestFailed):
+        return f"self-test failed: {error}"
     return f"{type(error).__name__}: {error}"
 
 

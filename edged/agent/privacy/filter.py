@@ -5,6 +5,7 @@ examples, calls to oracles. Never: releases what it could not read; whatever goe
 becomes Withheld, and then nothing leaves.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -86,6 +87,14 @@ class PrivacyFilter:
         self._sends_inputs = self.mode is Mode.PERMISSIVE or (
             self.mode is Mode.BALANCED and not hash_inputs
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """Return what this filter is told by: a batch sealed under another one is filtered anew."""
+        how = self._scrubbing
+        patterns = [(pattern.kind, pattern.expression.pattern) for pattern in how.patterns]
+        facts = (str(self.mode), self._hash_inputs, how.detect, patterns, how.rules)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
     def with_floor(self, floor: Mode) -> "PrivacyFilter":
         """Return the filter at the floor that home asks for; it can only become tighter."""

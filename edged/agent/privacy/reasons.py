@@ -10,6 +10,8 @@ from edged.errors import LoopaiError
 
 UNNAMED = "withheld"
 
+# What the gateway says of a version that it refuses; the details behind it quote.
+_OWN = frozenset({"program refused", "self-test failed"})
 _BUILT_IN = frozenset(
     name
     for name, value in vars(builtins).items()
@@ -31,7 +33,7 @@ def bare_name(error: BaseException | str) -> str:
     """
     if not isinstance(error, str):
         return _name(error)
-    known = _BUILT_IN.union(_codes(LoopaiError))
+    known = _BUILT_IN.union(_OWN, _codes(LoopaiError))
     lines = error.strip().split("\n")
     heads = (line.partition(":")[0].strip() for line in (lines[0], lines[-1]))
     return next((head for head in heads if head in known), UNNAMED)

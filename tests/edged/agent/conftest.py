@@ -8,8 +8,11 @@ from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.hashing import KEY_BYTES
 from edged.agent.privacy.modes import Mode
+from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.datasets.layout import Layout
+from edged.decisions.sampling import Sampler
+from edged.deployment.telling import Privacy
 from tests.fakes.clock import FakeClock
 
 
@@ -33,6 +36,21 @@ def make_releaser(layout, clock):
         return Releaser(layout, PrivacyFilter(mode, b"k" * KEY_BYTES), AuditLog(layout, clock))
 
     return make
+
+
+@pytest.fixture
+def make_recorder(clock):
+    """Return a function that makes a recorder; without settings it chooses hardly anything."""
+
+    def make(*, audit_rate: float = 1e-9, **privacy: object) -> Recorder:
+        return Recorder(Privacy(**privacy), Sampler(salt=b"s" * 32), audit_rate, (), clock)
+
+    return make
+
+
+@pytest.fixture
+def recorder(make_recorder) -> Recorder:
+    return make_recorder()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ async def gateway(layout, tmp_path):
 
 
 @pytest.fixture
-def parts(layout, gateway, releaser, clock):
+def parts(layout, gateway, releaser, recorder, clock):
     store = ArtifactStore(layout)
     applier = Applier(layout, store, gateway.path)
     downloads = Downloads(layout)
@@ -57,7 +57,8 @@ def parts(layout, gateway, releaser, clock):
         states=States(store, applier, downloads, rollouts, releaser, lambda: datetime.now(UTC)),
         downloads=downloads,
         batches=batches,
-        batcher=Batcher(layout, batches, Telemetry(), releaser, "log-1", clock, clock),
+        batcher=Batcher(layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock),
+        releaser=releaser,
         applier=applier,
         clock=clock,
     )
@@ -75,7 +76,6 @@ def connected(home, layout, parts):
             api_key="made-up",
             name="test",
             tasks=(),
-            privacy_mode="balanced",
             log_id="log-1",
         )
         link = Link(settings, IdentityFile(layout), ArtifactStore(layout), parts)

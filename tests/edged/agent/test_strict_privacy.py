@@ -93,7 +93,7 @@ def write(layout, clock):
 
 
 @pytest.fixture
-def run(layout, clock, make_releaser, tmp_path):
+def run(layout, clock, make_releaser, recorder, tmp_path):
     """Return a context in which a strict edge is connected to a home that keeps what comes."""
 
     @asynccontextmanager
@@ -104,7 +104,9 @@ def run(layout, clock, make_releaser, tmp_path):
             releaser, downloads = make_releaser(Mode.STRICT), Downloads(layout)
             shadow = Shadow(layout, Pool(PoolSettings()), {})
             rollouts = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
-            batcher = Batcher(layout, batches, Telemetry(), releaser, "log-1", clock, clock)
+            batcher = Batcher(
+                layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock
+            )
             states = States(
                 store, applier, downloads, rollouts, releaser, lambda: datetime.now(UTC)
             )
@@ -113,6 +115,7 @@ def run(layout, clock, make_releaser, tmp_path):
                 downloads=downloads,
                 batches=batches,
                 batcher=batcher,
+                releaser=releaser,
                 applier=applier,
                 clock=clock,
             )
@@ -122,7 +125,6 @@ def run(layout, clock, make_releaser, tmp_path):
                 api_key="made-up",
                 name="test",
                 tasks=(),
-                privacy_mode="strict",
                 log_id="log-1",
             )
             link = Link(settings, IdentityFile(layout), store, parts)
@@ -180,13 +182,15 @@ async def test_no_byte_of_text_leaves_and_the_failure_estimate_does(
     assert not [spelling for spelling in spellings(marker) if spelling in sent]
 
 
-async def test_a_balanced_edge_would_have_sent_it(write, layout, marker, make_releaser, clock):
+async def test_a_balanced_edge_would_have_sent_it(
+    write, layout, marker, make_releaser, recorder, clock
+):
     """The marker is really there: the test above could fail."""
     write("free", marker, output={"said": marker}, truth=marker)
     folder = BatchFolder(layout)
     releaser = make_releaser(Mode.BALANCED)
 
-    Batcher(layout, folder, Telemetry(), releaser, "log-1", clock, clock).flush()
+    Batcher(layout, folder, Telemetry(), releaser, recorder, "log-1", clock, clock).flush()
 
     assert marker.encode() in folder.read(1)
 

@@ -4,7 +4,9 @@ from ddsketch.pb.proto import DDSketchProto
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.batches import BatchFolder
-from edged.agent.telemetry import Batcher
+from edged.agent.counting import MAX_OUTPUTS, OTHER
+from edged.agent.privacy.modes import Mode
+from edged.agent.telemetry import BACKLOG, Batcher
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
@@ -20,19 +22,20 @@ def append(layout, clock):
         execution = Execution(
             execution_id="1", task="spam", version=1, arm="stable", input_json=b"1", **values
         )
-        writer.append("spam", [render(execution, "")] * count)
+        writer.append("spam", [render(execution, "2026-01-01T00:00:00.000Z")] * count)
 
     yield append
     writer.close()
 
 
 @pytest.fixture
-def start(layout, clock, releaser):
+def start(layout, clock, releaser, recorder):
     """Return a function that starts a batcher, as after a restart of the agent."""
 
     def start(batch_size: int = 1000) -> Batcher:
         settings = Telemetry(upload_interval_sec=60, batch_size=batch_size)
-        return Batcher(layout, BatchFolder(layout), settings, releaser, "log-1", clock, clock)
+        folder = BatchFolder(layout)
+        return Batcher(layout, folder, settings, releaser, recorder, "log-1", clock, clock)
 
     return start
 
@@ -136,3 +139,85 @@ async def test_a_malformed_line_is_counted_as_dropped(layout, append, start):
 
     assert dict(sealed(layout)[0].dropped) == {"malformed executions": 1}
     assert executions(layout) == [1]
+
+
+async def test_outputs_are_counted_by_hash_and_failures_have_none(layout, append, start):
+    append(3, output_json=b'"spam"')
+    append(2, output_json=b'"ham"')
+    append(1, status="error", error_type="E")
+
+    start().flush()
+
+    mix = dict(sealed(layout)[0].arms[0].output_mix)
+    assert sorted(mix.values()) == [2, 3]
+    assert all(len(name) == 64 for name in mix)
+
+
+async def test_of_many_different_outputs_the_rest_is_other(layout, append, start):
+    for number in range(MAX_OUTPUTS + 5):
+        append(1, output_json=str(number).encode())
+
+    start().flush()
+
+    mix = sealed(layout)[0].arms[0].output_mix
+    assert len(mix) == MAX_OUTPUTS + 1
+    assert mix[OTHER] == 5
+
+
+async def test_a_long_backlog_lets_counts_wait_for_their_age(layout, clock, append, start):
+    for _ in range(BACKLOG):
+        append(5)
+        await start(batch_size=5).follow()
+    batcher = start(batch_size=5)
+    append(500)
+
+    await batcher.follow()
+    young = len(sealed(layout))
+    clock.advance(60)
+    await batcher.follow()
+
+    assert young == BACKLOG
+    assert executions(layout)[-1] == 500
+
+
+async def test_home_sets_the_age_of_batches_and_gives_it_back(layout, clock, append, start):
+    batcher = start()
+    batcher.pace(5)
+    append(1)
+    await batcher.follow()
+    clock.advance(5)
+    await batcher.follow()
+    batcher.pace(0)
+    append(1)
+    clock.advance(5)
+    await batcher.follow()
+
+    assert executions(layout) == [1]
+    assert batcher.upload_interval_s == 60
+
+
+async def test_samples_leave_without_an_oracle(layout, append, make_recorder, releaser, clock):
+    append(1, output_json=b'"ann@example.com"')
+    recorder = make_recorder(audit_rate=1.0)
+    folder = BatchFolder(layout)
+
+    Batcher(layout, folder, Telemetry(), releaser, recorder, "log-1", clock, clock).flush()
+
+    [record] = sealed(layout)[0].executions
+    assert (record.channel, record.inclusion_probability, record.is_sampled) == ("audit", 1, True)
+    assert (record.output_json, list(record.erased)) == (b'"[EMAIL]"', ["output EMAIL"])
+    assert record.latency_ms == 2.0
+    assert list((layout.state / "audit").glob("*.jsonl"))
+
+
+def test_a_floor_of_home_outlives_a_restart_and_yields_to_a_tighter_file(layout, make_releaser):
+    make_releaser(Mode.PERMISSIVE).tighten(Mode.BALANCED)
+
+    assert make_releaser(Mode.PERMISSIVE).mode is Mode.BALANCED
+    assert make_releaser(Mode.STRICT).mode is Mode.STRICT
+
+
+def test_a_damaged_floor_is_the_tightest(layout, make_releaser):
+    (layout.state / "privacy-floor").write_text("blan")
+
+    assert make_releaser(Mode.PERMISSIVE).mode is Mode.STRICT

@@ -1,0 +1,83 @@
+"""Send sealed batches home in order, as fast as home permits, through the filter in force now.
+
+Runs in: the agent, for as long as one session. Talks to: the batch folder. Never: sends a batch
+that a laxer filter than today's let through, or more than a window ahead of what was acknowledged.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from google.protobuf.message import DecodeError
+from loopai.control.v1 import link_pb2 as wire
+
+from edged.agent.batches import BatchFolder
+from edged.agent.refiltering import refilter
+from edged.agent.releasing import Releaser
+from edged.agent.telemetry import Batcher
+
+log = structlog.get_logger()
+WINDOW = 8  # telemetry batches sent and not acknowledged
+Put = Callable[[wire.ConnectRequest], Awaitable[None]]
+
+
+class BatchSender:
+    """interval_s: home's, between two batches; 0: none."""
+
+    def __init__(
+        self, batches: BatchFolder, batcher: Batcher, releaser: Releaser, deployment_id: str
+    ) -> None:
+        self._batches = batches
+        self._batcher = batcher
+        self._releaser = releaser
+        self._deployment_id = deployment_id
+        self._acknowledged = asyncio.Event()
+        self._sent_up_to = 0
+
+    async def run(self, put: Put, *, interval_s: float) -> None:
+        """Send until cancelled. Home's interval spreads what gathered in days offline."""
+        while True:
+            for number in self._next():
+                message = self._message(number)
+                if message is not None:
+                    await put(message)
+                    await asyncio.sleep(interval_s)
+                self._sent_up_to = number
+            await self._news()
+
+    def acknowledge(self, number: int) -> None:
+        self._batches.acknowledge(number)
+        self._acknowledged.set()
+
+    def _next(self) -> list[int]:
+        """Return the batches to send now: the ones after the last, within the window."""
+        window = self._batches.pending_after(0, WINDOW)
+        return [number for number in window if number > self._sent_up_to]
+
+    async def _news(self) -> None:
+        """Return when a batch was sealed or acknowledged."""
+        sealed, acknowledged = self._batcher.sealed, self._acknowledged
+        async with asyncio.TaskGroup() as tasks:
+            waits = [tasks.create_task(event.wait()) for event in (sealed, acknowledged)]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+        sealed.clear()
+        acknowledged.clear()
+
+    def _message(self, number: int) -> wire.ConnectRequest | None:
+        """Return a batch as it may leave now; one that is damaged is set aside."""
+        try:
+            batch = wire.TelemetryBatch.FromString(self._batches.read(number))
+        except (ValueError, DecodeError) as error:
+            log.error("batch_damaged", number=number, reason=str(error))
+            self._batches.set_aside(number)
+            return None
+        privacy = self._releaser.privacy
+        if self._batches.filtered_by(number) != privacy.fingerprint:
+            refilter(batch, privacy)
+            content = batch.SerializeToString()
+            self._batches.replace(number, content, filtered_by=privacy.fingerprint)
+            log.info("batch_filtered_again", number=number, mode=str(privacy.mode))
+        batch.deployment_id = self._deployment_id
+        return wire.ConnectRequest(telemetry=batch)
