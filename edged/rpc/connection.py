@@ -245,7 +245,7 @@ class Connection(Http2):
             raise RpcError(Code.INTERNAL, str(error)) from error
 
     def _ended(self, stream: Stream) -> None:
-        self.guard.answered_call()
+        self.guard.sent_data()
         if not stream.is_request_ended:
             self.reset_after_answer(stream.id)
 

@@ -61,8 +61,8 @@ class Guard:
         self._counters.ping_floods += is_flood
         return not is_flood
 
-    def answered_call(self) -> None:
-        """A client with calls may ping as it likes: it measures its way to us."""
+    def sent_data(self) -> None:
+        """A client that is sent data may ping as it likes: it measures its way to us."""
         self._ping_strikes = 0
 
     def got_pong(self) -> None:

@@ -159,6 +159,7 @@ class Http2(asyncio.Protocol):
             self.flush_soon()
 
     def send_data(self, stream_id: int, data: bytes) -> None:
+        self.guard.sent_data()
         self._attempt(self._h2.send_data, stream_id, data)
 
     def send_trailers(self, stream_id: int, headers: Sequence[Header]) -> None:
