@@ -22,7 +22,7 @@ class Context:
         self._call = call
         self._metadata = metadata
         self._trailing: Metadata = ()
-        self._code: int | None = None
+        self._code: int | StatusCode = Code.OK  # as the handler gave it
         self._details = ""
         self._is_next_compressed = True
         self._handler: MethodHandler | None = None
@@ -61,13 +61,17 @@ class Context:
     # Status
 
     def set_code(self, code: int | StatusCode) -> None:
-        self._code = number_of(code)
+        self._code = code
 
     def set_details(self, details: str) -> None:
         self._details = details
 
-    def code(self) -> int:
-        return self._code or Code.OK
+    def code(self) -> int | StatusCode:
+        return self._code
+
+    @property
+    def status(self) -> int:
+        return number_of(self._code)
 
     def details(self) -> str:
         return self._details
@@ -159,11 +163,11 @@ class Context:
     def end(self) -> None:
         """Send the status that the handler set."""
         try:
-            if self.code() == Code.OK:
+            if self.status == Code.OK:
                 self._call.begin()
         except CallEnded:
             return
-        self._call.fail(self.code(), self._details, self._trailing)
+        self._call.fail(self.status, self._details, self._trailing)
 
     def _decoded(self, message: bytes) -> Any:
         read = self._handler and self._handler.request_deserializer

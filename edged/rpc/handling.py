@@ -49,7 +49,7 @@ async def _answer(handler: MethodHandler, context: Context) -> None:
         await _write_all(result, context)
         return
     response = await result if inspect.isawaitable(result) else result
-    if context.code() == Code.OK:
+    if context.status == Code.OK:
         await context.write(response)
 
 

@@ -33,23 +33,29 @@ def bind(address: str, *, shares_port: bool) -> socket.socket:
 
     Raises OSError, ValueError.
     """
-    if address.startswith(_UNIX):
-        path = Path(address.removeprefix(_UNIX).removeprefix("//"))
-        listener = socket.socket(socket.AF_UNIX)
-        if path.is_socket():
-            path.unlink()  # its last owner is gone: binding would fail otherwise
-        listener.bind(str(path))
-    else:
-        host, _, port = address.rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shares_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, int(port)))
-    listener.listen(_BACKLOG)
+    is_unix = address.startswith(_UNIX)
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(socket.AF_UNIX if is_unix else family)
+    try:
+        if is_unix:
+            _bind_path(listener, Path(address.removeprefix(_UNIX).removeprefix("//")))
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, shares_port)
+            listener.bind((host, int(port)))
+        listener.listen(_BACKLOG)
+    except (OSError, ValueError):
+        listener.close()
+        raise
     return listener
+
+
+def _bind_path(listener: socket.socket, path: Path) -> None:
+    if path.is_socket():
+        path.unlink()  # its last owner is gone: binding would fail otherwise
+    listener.bind(str(path))
 
 
 class Listener:

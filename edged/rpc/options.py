@@ -55,7 +55,10 @@ def read(options: Iterable[tuple[str, Any]], limits: Limits) -> tuple[Limits, bo
             shares_port = bool(value)
         elif name in _LIMITS:
             field, convert = _LIMITS[name]
-            changes[field] = convert(value)
+            try:
+                changes[field] = convert(value)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"option {name!r} cannot be {value!r}") from error
         else:
             known = ", ".join(sorted([*_LIMITS, REUSE_PORT]))
             raise OptionUnknown(f"unknown option {name!r}; this server knows {known}")

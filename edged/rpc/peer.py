@@ -1,5 +1,6 @@
 """Who is at the other end of a connection: address and, with TLS, certificate. Pure."""
 
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,9 @@ def peer_of(name: Any, ssl_object: Any) -> Peer:
         "transport_security_type": (b"ssl",),
         "ssl_version": (str(ssl_object.version()).encode(),),
     }
+    der = ssl_object.getpeercert(binary_form=True)
+    if der:
+        properties["x509_pem_cert"] = (ssl.DER_cert_to_PEM_cert(der).encode(),)
     common = _common_name(certificate)
     if common:
         properties["x509_common_name"] = (common,)

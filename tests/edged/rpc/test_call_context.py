@@ -1,0 +1,354 @@
+"""What a handler can do with its context, and what it learns from it."""
+
+import asyncio
+import json
+
+import grpc
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+OK = grpc.StatusCode.OK
+
+
+async def test_abort_ends_the_handler_and_sends_trailers(serve, connect):
+    reached = []
+
+    async def fail(request, context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing", (("x-why", "test"),))
+        reached.append(request)
+
+    served = await serve(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert (answer.code, answer.details) == (grpc.StatusCode.NOT_FOUND, "no such thing")
+    assert answer.trailing["x-why"] == "test"
+    assert reached == []
+
+
+async def test_abort_after_messages_keeps_them(serve, connect):
+    async def fail(request, context):
+        yield b"one"
+        yield b"two"
+        await context.abort(grpc.StatusCode.DATA_LOSS, "the rest is gone")
+
+    served = await serve(unary_stream=fail)
+    call = connect(served.target).begin("unary_stream", b"")
+
+    first = [await call.read(), await call.read()]
+    answer = await call.finish()
+
+    assert first == [b"one", b"two"]
+    assert (answer.code, answer.details) == (grpc.StatusCode.DATA_LOSS, "the rest is gone")
+
+
+async def test_code_and_details_may_be_set(serve, connect):
+    async def judge(request, context):
+        context.set_code(grpc.StatusCode.FAILED_PRECONDITION)
+        context.set_details("not yet")
+        assert (context.code(), context.details()) == (
+            grpc.StatusCode.FAILED_PRECONDITION,
+            "not yet",
+        )
+        return b""
+
+    served = await serve(unary_unary=judge)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert (answer.code, answer.details) == (grpc.StatusCode.FAILED_PRECONDITION, "not yet")
+
+
+async def test_rich_details_arrive(serve, connect):
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason="task_unknown", domain="loopai"))
+    status = status_pb2.Status(code=5, message="nö", details=[info])
+
+    async def fail(request, context):
+        details = (("grpc-status-details-bin", status.SerializeToString()),)
+        await context.abort(grpc.StatusCode.NOT_FOUND, status.message, details)
+
+    served = await serve(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert answer.details == "nö"
+    received = status_pb2.Status.FromString(answer.trailing["grpc-status-details-bin"])
+    assert received == status
+
+
+async def test_an_exception_of_a_handler_is_unknown(serve, connect, caplog):
+    async def fail(request, context):
+        raise ValueError("a bug")
+
+    served = await serve(unary_unary=fail)
+    caller = connect(served.target)
+
+    answers = [await caller.call("unary_unary", b"") for _ in range(2)]
+
+    assert [answer.code for answer in answers] == [grpc.StatusCode.UNKNOWN] * 2
+
+
+async def test_an_exception_in_a_stream_is_unknown_after_its_messages(serve, connect):
+    async def fail(request, context):
+        yield b"one"
+        raise ValueError("a bug")
+
+    served = await serve(unary_stream=fail)
+    call = connect(served.target).begin("unary_stream", b"")
+
+    first = await call.read()
+    answer = await call.finish()
+
+    assert (first, answer.code) == (b"one", grpc.StatusCode.UNKNOWN)
+
+
+async def test_the_deadline_is_seen(serve, connect):
+    seen = []
+
+    async def look(request, context):
+        seen.append(context.time_remaining())
+        return b""
+
+    served = await serve(unary_unary=look)
+    caller = connect(served.target)
+
+    await caller.call("unary_unary", b"", timeout=20)
+    await caller.call("unary_unary", b"")
+
+    assert 10 < seen[0] < 21  # the client rounds up
+    assert seen[1] is None
+
+
+async def test_the_peer_is_named(serve, connect):
+    async def look(request, context):
+        return context.peer().encode()
+
+    served = await serve(unary_unary=look)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    kind, host, port = answer.message.decode().split(":")
+    assert (kind, host) == ("ipv4", "127.0.0.1")
+    assert int(port) != served.port
+
+
+async def test_without_tls_nobody_is_authenticated(serve, connect):
+    seen = []
+
+    async def look(request, context):
+        seen.append(context.auth_context().get("x509_common_name"))
+        return b""
+
+    served = await serve(unary_unary=look)
+
+    await connect(served.target).call("unary_unary", b"")
+
+    assert seen == [None]
+
+
+async def test_metadata_keep_their_order_and_repetitions(serve, connect):
+    received = []
+
+    async def look(request, context):
+        received.extend(
+            (key, value) for key, value in context.invocation_metadata() if key.startswith("x-")
+        )
+        return b""
+
+    served = await serve(unary_unary=look)
+    sent = (("x-a", "1"), ("x-b-bin", b"\x00\x01"), ("x-a", "2"), ("x-b-bin", b""))
+
+    await connect(served.target).call("unary_unary", b"", metadata=sent)
+
+    assert sorted(received) == sorted(sent)
+    assert [value for key, value in received if key == "x-a"] == ["1", "2"]
+
+
+async def test_what_carries_the_call_is_not_metadata(serve, connect):
+    received = {}
+
+    async def look(request, context):
+        received.update(context.invocation_metadata())
+        return b""
+
+    served = await serve(unary_unary=look)
+
+    await connect(served.target).call("unary_unary", b"", timeout=5)
+
+    assert {":path", "te", "content-type", "grpc-timeout"}.isdisjoint(received)
+    assert "user-agent" in received
+
+
+async def test_initial_metadata_arrive_before_the_first_message(serve, connect):
+    may_answer = asyncio.Event()
+
+    async def slow(request, context):
+        await context.send_initial_metadata((("x-initial", "early"),))
+        await may_answer.wait()
+        yield b"late"
+
+    served = await serve(unary_stream=slow)
+    call = connect(served.target).begin("unary_stream", b"")
+
+    initial = await asyncio.wait_for(call.initial(), 10)
+    may_answer.set()
+    answer = await call.finish()
+
+    assert initial["x-initial"] == "early"
+    assert answer.messages == [b"late"]
+
+
+async def test_read_and_write_instead_of_iterators(serve, connect, client):
+    async def talk(_requests, context):
+        while (request := await context.read()) is not grpc.aio.EOF:
+            await context.write(request.upper())
+
+    served = await serve(stream_stream=talk)
+
+    answer = await connect(served.target, client=client).call("stream_stream", b"a", b"b", b"c")
+
+    assert (answer.code, answer.messages) == (OK, [b"A", b"B", b"C"])
+
+
+async def test_a_handler_may_answer_before_the_requests_end(serve, connect):
+    async def first(requests, context):
+        async for request in requests:
+            return request
+        return b"none"
+
+    served = await serve(stream_unary=first)
+    call = connect(served.target).begin("stream_unary")
+    await call.write(b"first")
+
+    answer = await asyncio.wait_for(call.finish(), 10)
+
+    assert (answer.code, answer.message) == (OK, b"first")
+
+
+async def test_done_callbacks_run_once_the_call_is_over(serve, connect):
+    done = asyncio.Event()
+
+    async def answer_at_once(request, context):
+        context.add_done_callback(lambda _context: done.set())
+        return request
+
+    served = await serve(unary_unary=answer_at_once)
+
+    await connect(served.target).call("unary_unary", b"")
+
+    await asyncio.wait_for(done.wait(), 10)
+
+
+async def test_a_caller_that_disconnects_cancels_its_handlers(serve, connect):
+    has_begun, is_cancelled = asyncio.Event(), asyncio.Event()
+
+    async def wait(request, context):
+        has_begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            raise
+
+    served = await serve(unary_unary=wait)
+    caller = connect(served.target)
+    call = caller.begin("unary_unary", b"")
+    await has_begun.wait()
+
+    await caller.close()
+
+    await asyncio.wait_for(is_cancelled.wait(), 10)
+    await call.finish()
+
+
+async def test_calls_above_the_maximum_are_refused_at_once(serve, connect):
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def hold(request, context):
+        has_begun.set()
+        await may_end.wait()
+        return b"held"
+
+    served = await serve(unary_unary=hold, maximum_concurrent_rpcs=1)
+    caller = connect(served.target)
+    held = caller.begin("unary_unary", b"")
+    await has_begun.wait()
+
+    refused = await caller.call("unary_unary", b"")
+    may_end.set()
+    answer = await held.finish()
+
+    assert refused.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert answer.message == b"held"
+
+
+@pytest.mark.parametrize("kind_of_call", ["unary_unary", "stream_stream"])
+async def test_interceptors_see_the_call_in_order(serve, connect, kind_of_call):
+    seen = []
+
+    class Note(grpc.aio.ServerInterceptor):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def intercept_service(self, continuation, details):
+            seen.append((self.name, details.method, dict(details.invocation_metadata)["x-key"]))
+            return await continuation(details)
+
+    async def unary(request, context):
+        return request
+
+    async def stream(requests, context):
+        async for request in requests:
+            yield request
+
+    served = await serve(
+        unary_unary=unary, stream_stream=stream, interceptors=(Note("outer"), Note("inner"))
+    )
+
+    answer = await connect(served.target).call(kind_of_call, b"hi", metadata=(("x-key", "v"),))
+
+    method = f"/loopai.test.Conformance/{kind_of_call}"
+    assert answer.message == b"hi"
+    assert seen == [("outer", method, "v"), ("inner", method, "v")]
+
+
+async def test_an_interceptor_may_refuse_a_call(serve, connect):
+    class Bar(grpc.aio.ServerInterceptor):
+        async def intercept_service(self, continuation, details):
+            async def refuse(request, context):
+                await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+
+            if "authorization" in dict(details.invocation_metadata):
+                return await continuation(details)
+            return grpc.unary_unary_rpc_method_handler(refuse)
+
+    async def answer(request, context):
+        return b"welcome"
+
+    served = await serve(unary_unary=answer, interceptors=(Bar(),))
+    caller = connect(served.target)
+
+    refused = await caller.call("unary_unary", b"")
+    taken = await caller.call("unary_unary", b"", metadata=(("authorization", "Bearer key"),))
+
+    assert (refused.code, refused.details) == (grpc.StatusCode.UNAUTHENTICATED, "who are you?")
+    assert taken.message == b"welcome"
+
+
+async def test_registered_methods_serve_beside_generic_handlers(make, connect):
+    """Generated `add_…_to_server` functions use this way."""
+
+    async def answer(request, context):
+        return json.loads(request)["name"].encode()
+
+    server = make()
+    handler = grpc.unary_unary_rpc_method_handler(answer)
+    server.add_registered_method_handlers("loopai.test.Conformance", {"unary_unary": handler})
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+
+    got = await connect(f"127.0.0.1:{port}").call("unary_unary", b'{"name": "x"}')
+
+    assert got.message == b"x"
