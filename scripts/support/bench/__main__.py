@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.bench import execute, pool
+from scripts.support.bench import execute, pool, rpc
 
 # A module offers add_arguments(parser), run(folder, options, say) and describe(report).
-BENCHMARKS = {"execute": execute, "pool": pool}
+BENCHMARKS = {"execute": execute, "pool": pool, "rpc": rpc}
 
 
 def main() -> int:

@@ -4,24 +4,32 @@ Runs in: scripts/bench execute. Never: asserts; it returns figures.
 """
 
 import argparse
+import json
 import platform
-import statistics
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from loopai.answers import write_request
 
 from scripts.support.artifacts import write_artifact
-from scripts.support.bench import peer
-from scripts.support.bench.load import Sample, generator_name, measure
+from scripts.support.bench import empty
+from scripts.support.bench.cases import compare
+from scripts.support.bench.load import (
+    CHECKED_CALLS,
+    Sample,
+    Target,
+    generator_name,
+    measure,
+    measure_steady,
+)
 from scripts.support.stack import EdgeProcess, until
 
 EXECUTE = "/loopai.edge.v1.EdgeService/Execute"
 IN_FLIGHT = (1, 32, 256)
+STEADY_RATE = 10_000  # calls a second
+HTTP_IN_FLIGHT = 32
 TEXT = "Congratulations! You have won a guaranteed prize, call 09061701461 now to claim it today."
 PROGRAM = '''"""Keyword score of an SMS, as a generated program would do it."""
 import re
@@ -51,75 +59,101 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Return the cases, and whether the log agrees with what the generator counted."""
-    seconds, rounds = options.seconds, options.rounds
     artifacts = folder / "artifacts"
     write_artifact(artifacts, "spam", PROGRAM, INPUT_SCHEMA, OUTPUT_SCHEMA)
-    message = write_request({"text": TEXT}, "spam", "", 0).SerializeToString()
-    counted = {"answered": 0, "failed": 0}
-    with _peer() as address, EdgeProcess(folder, {"artifacts": {"folder": str(artifacts)}}) as edge:
+    settings = {"artifacts": {"folder": str(artifacts)}}
+    with empty.started("grpcio") as peer, EdgeProcess(folder, settings) as edge:
         until(lambda: _is_serving(edge), "the edge serves")
-        measure(edge.grpc, EXECUTE, message, 8, 0.5)  # warm-up; its lines are subtracted
+        bench = _Bench(edge, peer["plain"], options, say)
+        measure(bench.full_path, 8, 0.5)  # warm-up; its lines are subtracted
         lines_before = sum(1 for _ in edge.logged("spam"))
-        cases = []
-        for in_flight in IN_FLIGHT:
-            ours, theirs = [], []
-            for number in range(rounds):
-                say(f"{in_flight} in flight, round {number + 1}")
-                ours.append(measure(edge.grpc, EXECUTE, message, in_flight, seconds / rounds))
-                theirs.append(measure(address, peer.METHOD, message, in_flight, seconds / rounds))
-            cases.append({"in_flight": in_flight, **_case(ours, theirs)})
-            counted["answered"] += sum(sample.answered for sample in ours)
-            counted["failed"] += sum(sample.failed for sample in ours)
+        report = {
+            "cases": [bench.compare(in_flight) for in_flight in IN_FLIGHT],
+            "steady": bench.steady(),
+            "http": bench.http(),
+        }
         edge.stop()
         lines = sum(1 for _ in edge.logged("spam")) - lines_before
     return {
-        "cases": cases,
-        **counted,
+        **report,
+        **bench.counted,
         "log_lines": lines,
-        # A call that was running when a round ended is in the log and was not waited for.
-        "log_agrees": 0 <= lines - counted["answered"] <= sum(IN_FLIGHT) * rounds,
+        # Beside the answers: calls that were running when a round ended and were not waited for,
+        # and the generator's own calls that confirm statuses.
+        "log_agrees": 0 <= lines - bench.counted["answered"] <= bench.most_uncounted(),
         "load_generator": generator_name(),
         "peer": "empty grpc.aio handler",
         "python": platform.python_version(),
     }
 
 
+class _Bench:
+    """The full path and its peer; counts what was answered."""
+
+    def __init__(
+        self,
+        edge: EdgeProcess,
+        peer: str,
+        options: argparse.Namespace,
+        say: Callable[[str], None],
+    ) -> None:
+        request = write_request({"text": TEXT}, "spam", "", 0).SerializeToString()
+        body = json.dumps({"input": {"text": TEXT}}).encode()
+        self.full_path = Target(address=edge.grpc, method=EXECUTE, message=request)
+        self._http = Target(address=edge.http, method="/v1/execute/spam", message=body, http1=True)
+        self._peer = Target(address=peer, method=empty.NORMAL, message=request)
+        self._seconds: float = options.seconds
+        self._rounds: int = options.rounds
+        self._say = say
+        self.counted = {"answered": 0, "failed": 0}
+
+    def compare(self, in_flight: int) -> dict[str, Any]:
+        """Return one closed loop beside the peer, rounds interleaved."""
+        ours, theirs = [], []
+        for number in range(self._rounds):
+            self._say(f"{in_flight} in flight, round {number + 1}")
+            ours.append(measure(self.full_path, in_flight, self._seconds / self._rounds))
+            theirs.append(measure(self._peer, in_flight, self._seconds / self._rounds))
+        self._count(*ours)
+        return {"in_flight": in_flight, **compare(ours, theirs)}
+
+    def steady(self) -> dict[str, Any]:
+        """Return the latency at a rate that callers keep, whatever the edge does."""
+        self._say(f"{STEADY_RATE} calls a second")
+        sample = measure_steady(self.full_path, STEADY_RATE, self._seconds)
+        self._count(sample)
+        return {"rate": STEADY_RATE, **asdict(sample)}
+
+    def http(self) -> dict[str, Any]:
+        self._say(f"HTTP/1.1, {HTTP_IN_FLIGHT} in flight")
+        sample = measure(self._http, HTTP_IN_FLIGHT, self._seconds)
+        self._count(sample)
+        return {"in_flight": HTTP_IN_FLIGHT, **asdict(sample)}
+
+    def most_uncounted(self) -> int:
+        confirming = 2 * CHECKED_CALLS * len(IN_FLIGHT)
+        return (sum(IN_FLIGHT) + confirming) * self._rounds + HTTP_IN_FLIGHT
+
+    def _count(self, *samples: Sample) -> None:
+        self.counted["answered"] += sum(sample.answered for sample in samples)
+        self.counted["failed"] += sum(sample.failed for sample in samples)
+
+
 def describe(report: dict[str, Any]) -> str:
     """Return the cases in words."""
-    return "\n".join(
+    steady, http = report["steady"], report["http"]
+    lines = [
         f"{case['in_flight']:>4} in flight: {case['rps']:>9.0f}/s, "
         f"p50 {case['p50_ms']:.2f} ms, p99 {case['p99_ms']:.2f} ms; "
         f"empty handler {case['peer_rps']:.0f}/s; ratio {case['ratio']:.2f}"
         for case in report["cases"]
+    ]
+    lines.append(
+        f"steady {steady['rate']}/s: p50 {steady['p50_ms']:.2f} ms, p99 {steady['p99_ms']:.2f} ms"
     )
-
-
-def _case(ours: list[Sample], theirs: list[Sample]) -> dict[str, float]:
-    """Return medians over the rounds; the ratio is the median of the rounds' ratios."""
-    pairs = zip(ours, theirs, strict=True)
-    return {
-        "rps": statistics.median(sample.rps for sample in ours),
-        "p50_ms": statistics.median(sample.p50_ms for sample in ours),
-        "p99_ms": statistics.median(sample.p99_ms for sample in ours),
-        "peer_rps": statistics.median(sample.rps for sample in theirs),
-        "peer_p50_ms": statistics.median(sample.p50_ms for sample in theirs),
-        "peer_p99_ms": statistics.median(sample.p99_ms for sample in theirs),
-        "ratio": round(statistics.median(a.rps / b.rps for a, b in pairs), 3),
-    }
+    lines.append(f"HTTP/1.1: {http['rps']:.0f}/s, p50 {http['p50_ms']:.2f} ms")
+    return "\n".join(lines)
 
 
 def _is_serving(edge: EdgeProcess) -> bool:
     return (edge.data_dir / "artifacts" / "spam" / "active").exists()
-
-
-@contextmanager
-def _peer() -> Iterator[str]:
-    command = [sys.executable, "-m", "scripts.support.bench.peer"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None  # noqa: S101 both are pipes
-    assert process.stdin is not None  # noqa: S101
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
