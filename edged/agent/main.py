@@ -34,12 +34,13 @@ from edged.agent.privacy.making import make_filter
 from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.agent.reporting import Report, ReportParts
-from edged.agent.retention import Retention, rules_of
+from edged.agent.retention import Followed, Retention, rules_of
 from edged.agent.rollouts import Rollouts
 from edged.agent.sampling import sampling_salt
 from edged.agent.session import Parts
 from edged.agent.shadow import Shadow
 from edged.agent.states import States
+from edged.agent.statistics import Statistician
 from edged.agent.store import ArtifactStore
 from edged.agent.telemetry import Batcher
 from edged.agent.validator import ValidatorSettings
@@ -80,6 +81,7 @@ class Agent:
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
+        self._statistician = Statistician(layout)
         self._retention = self._keep(deployment, layout, store, decisions)
         self._report = Report(self._report_parts(deployment, layout))
         answers = {"status": self._report.status, "flush": self._report.flush}
@@ -100,6 +102,7 @@ class Agent:
             "folder": self._folder.run,
             "shadow": self._shadow.run,
             "rollouts": self._rollouts.run,
+            "statistics": self._statistician.run,
             "retention": self._retention.run,
         }
         if self._batcher is not None and self._counts:
@@ -114,7 +117,9 @@ class Agent:
         self, deployment: Deployment, layout: Layout, store: ArtifactStore, decisions: DecisionLog
     ) -> Retention:
         batcher = self._batcher if self._counts else None
-        followers = [f for f in (batcher, self._validators, self._rollouts) if f is not None]
+        counter = self._statistician.counter
+        readers = (counter, batcher, self._validators, self._rollouts)
+        followers: list[Followed] = [reader for reader in readers if reader is not None]
         keep_versions = deployment.retention.artifacts.keep_versions
         chores = [
             decisions.let_past_days_go,

@@ -32,9 +32,13 @@ def stored_files(layout: Layout, task: str, kind: LogKind) -> list[tuple[LogName
     return [(name, path) for name, path in files if not (name.is_archive and name in live)]
 
 
-def read_lines(path: Path, keyring: Keyring | None) -> Iterator[bytes]:
-    """Yield every whole line in clear, without its newline. Raises KeyMissing or SealedDamaged."""
+def read_lines(path: Path, keyring: Keyring | None, start: int = 0) -> Iterator[bytes]:
+    """Yield every whole line in clear, without its newline; start: of a file that is no archive.
+
+    Raises KeyMissing or SealedDamaged.
+    """
     with path.open("rb") as file:
+        file.seek(start)
         for block in _blocks(file) if path.suffix == ".gz" else _pieces(file):
             lines = block.split(b"\n")[:-1]
             if SEALED in block:
@@ -45,12 +49,8 @@ def read_lines(path: Path, keyring: Keyring | None) -> Iterator[bytes]:
 
 
 def count_lines(path: Path, start: int, keyring: Keyring | None) -> int:
-    """Return how many lines follow a position; what was encrypted together counts as one there."""
-    if not start:
-        return sum(1 for _ in read_lines(path, keyring))
-    with path.open("rb") as file:
-        file.seek(start)
-        return sum(block.count(b"\n") for block in _pieces(file))
+    """Return how many lines follow a position."""
+    return sum(1 for _ in read_lines(path, keyring, start))
 
 
 def archive(path: Path, keyring: Keyring | None) -> Path | None:

@@ -1,0 +1,36 @@
+"""Keep the daily statistics up to date.
+
+Runs in: the agent, in a thread. Talks to: the execution log, analytics/. Never: sends anything.
+"""
+
+import asyncio
+
+import structlog
+
+from edged.datasets.counting import DayCounter
+from edged.datasets.layout import Layout
+
+log = structlog.get_logger()
+COUNT_INTERVAL_S = 15.0
+
+
+class Statistician:
+    """Counts what is new, four times a minute, and once more before it stops."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.counter = DayCounter(layout)
+
+    async def run(self) -> None:
+        try:
+            while True:
+                await asyncio.to_thread(self._count)
+                await asyncio.sleep(COUNT_INTERVAL_S)
+        finally:
+            self._count()
+
+    def _count(self) -> None:
+        try:
+            self.counter.count()
+            self.counter.save()
+        except OSError as error:
+            log.warning("statistics_not_saved", reason=str(error))

@@ -1,0 +1,167 @@
+"""What a day's executions came to: counts and latency sketches by arm, that add up over days.
+
+Pure but for `StatisticsFiles`. Used by: the agent, which keeps `analytics/daily-stats-<date>.json`,
+and by `edged datasets`. Never: leaves this machine; outputs stand here in clear.
+
+A file of statistics also says up to where each file of its day was counted, so it is its own
+checkpoint: whoever reads it adds what came since, and nothing is counted twice.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from edged.datasets.follower import Positions
+from edged.datasets.latencies import Latencies
+from edged.datasets.layout import Layout
+from edged.files import write_whole
+
+CONFIDENCE_BINS: Final = 10
+MAX_OUTPUTS: Final = 100  # different ones of an arm; the others count together
+MAX_OUTPUT_BYTES: Final = 64
+OTHER: Final = "(other)"
+
+ArmKey = tuple[int, str]  # version, arm
+
+
+@dataclass(slots=True)
+class ArmStatistics:
+    """One arm of one task on one day. outputs: by their JSON text, most of them."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    latencies: Latencies = field(default_factory=Latencies)
+    confidence_bins: list[int] = field(default_factory=lambda: [0] * CONFIDENCE_BINS)
+    outputs: Counter[str] = field(default_factory=Counter)
+
+    def add(self, execution: Mapping[str, Any]) -> None:
+        """Count one line. Raises KeyError, TypeError or ValueError for what is no execution."""
+        status, latency_ms = execution["status"], float(execution["latency_ms"])
+        if not 0 <= latency_ms < math.inf:
+            raise ValueError("no latency")
+        self.statuses[status] += 1
+        self.latencies.add(latency_ms)
+        confidence = execution.get("confidence")
+        if confidence is not None:
+            self.confidence_bins[min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)] += 1
+        if status == "success":
+            self._add_output(_text(execution["output"]), 1)
+
+    def merge(self, other: "ArmStatistics") -> None:
+        self.statuses.update(other.statuses)
+        self.latencies.merge(other.latencies)
+        pairs = zip(self.confidence_bins, other.confidence_bins, strict=True)
+        self.confidence_bins = [a + b for a, b in pairs]
+        for text, n in other.outputs.items():
+            self._add_output(text, n)
+
+    def _add_output(self, text: str, n: int) -> None:
+        is_kept = text in self.outputs or len(self.outputs) < MAX_OUTPUTS
+        self.outputs[text if is_kept else OTHER] += n
+
+
+class Statistics:
+    """A task's executions by arm, of a day or of several. positions: counted up to here."""
+
+    def __init__(self) -> None:
+        self.arms: dict[ArmKey, ArmStatistics] = {}
+        self.malformed = 0
+        self.positions: Positions = {}
+
+    def add_lines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            try:
+                execution = orjson.loads(line)
+                self._arm((execution["version"], execution["arm"])).add(execution)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self.malformed += 1
+
+    def merge(self, other: "Statistics") -> None:
+        for key, arm in other.arms.items():
+            self._arm(key).merge(arm)
+        self.malformed += other.malformed
+
+    def total(self) -> ArmStatistics:
+        """Return all arms together."""
+        total = ArmStatistics()
+        for arm in self.arms.values():
+            total.merge(arm)
+        return total
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **_counts(self.total()),
+            "malformed": self.malformed,
+            "arms": [
+                {"version": version, "arm": name, **_counts(arm)}
+                for (version, name), arm in sorted(self.arms.items())
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Statistics":
+        """Read what `as_json` made, with `positions` beside it. Raises KeyError and the like."""
+        statistics = cls()
+        statistics.malformed = document["malformed"]
+        statistics.positions = dict(document["positions"])
+        for fields in document["arms"]:
+            statistics.arms[fields["version"], fields["arm"]] = ArmStatistics(
+                statuses=Counter(fields["statuses"]),
+                latencies=Latencies.from_json(fields["latency_ms"]),
+                confidence_bins=list(fields["confidence_bins"]),
+                outputs=Counter(fields["outputs"]),
+            )
+        return statistics
+
+    def _arm(self, key: ArmKey) -> ArmStatistics:
+        arm = self.arms.get(key)
+        if arm is None:
+            arm = self.arms[key] = ArmStatistics()
+        return arm
+
+
+class StatisticsFiles:
+    """analytics/daily-stats-<date>.json of every task."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def read(self, task: str, date: str) -> Statistics:
+        """Return what was counted of a day so far; one that cannot be read is counted anew."""
+        try:
+            return Statistics.from_json(orjson.loads(self._path(task, date).read_bytes()))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return Statistics()
+
+    def write(self, task: str, date: str, statistics: Statistics) -> None:
+        path = self._path(task, date)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        document = {
+            "task": task,
+            "date": date,
+            **statistics.as_json(),
+            "positions": statistics.positions,
+        }
+        write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+    def _path(self, task: str, date: str) -> Path:
+        return self._layout.analytics(task) / f"daily-stats-{date}.json"
+
+
+def _counts(arm: ArmStatistics) -> dict[str, Any]:
+    return {
+        "executions": arm.statuses.total(),
+        "statuses": dict(sorted(arm.statuses.items())),
+        "latency_ms": arm.latencies.as_json(),
+        "confidence_bins": arm.confidence_bins,
+        "outputs": dict(arm.outputs.most_common()),
+    }
+
+
+def _text(output: Any) -> str:
+    text = orjson.dumps(output)
+    return text.decode() if len(text) <= MAX_OUTPUT_BYTES else OTHER
