@@ -18,6 +18,7 @@ LoopaiError
     ├── LogUnwritable         the execution could not be logged, so it is not answered
     ├── KeyMissing            a line of a log is encrypted under a key that is not configured
     ├── SealedDamaged         an encrypted line that was changed
+    ├── BackupInvalid         a file that is no backup of datasets, or a damaged one
     ├── KeyInvalid            a key for encryption at rest that is none
     ├── Draining              this process is stopping
     ├── ArtifactInvalid       an archive or an unpacked artifact that does not hold together
@@ -130,6 +131,11 @@ class KeyMissing(PlatformError):
 class SealedDamaged(PlatformError):
     code = "sealed_damaged"
     text = "an encrypted line of the log cannot be opened: {reason}"
+
+
+class BackupInvalid(PlatformError):
+    code = "backup_invalid"
+    text = "{path} is no backup that can be taken in: {reason}; nothing was changed"
 
 
 class KeyInvalid(PlatformError):

@@ -2,6 +2,7 @@
 
 import typer
 
+from edged.commands.datasets import datasets
 from edged.commands.doctor import doctor
 from edged.commands.flush import flush
 from edged.commands.keys import app as keys
@@ -18,6 +19,6 @@ app = typer.Typer(
 )
 for verb in (serve, status, flush, doctor):
     app.command()(verb)
-for verbs in (privacy, sandbox):
+for verbs in (datasets, privacy, sandbox):
     app.add_typer(verbs)
 app.add_typer(keys, name="keys")

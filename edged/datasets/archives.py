@@ -37,15 +37,27 @@ def read_lines(path: Path, keyring: Keyring | None, start: int = 0) -> Iterator[
 
     Raises KeyMissing or SealedDamaged.
     """
-    with path.open("rb") as file:
-        file.seek(start)
-        for block in _blocks(file) if path.suffix == ".gz" else _pieces(file):
-            lines = block.split(b"\n")[:-1]
-            if SEALED in block:
-                for line in lines:
-                    yield from opened(line, keyring)
-            else:
-                yield from lines
+    for block in _stored(path, start):
+        lines = block.split(b"\n")[:-1]
+        if SEALED in block:
+            for line in lines:
+                yield from opened(line, keyring)
+        else:
+            yield from lines
+
+
+def has_sealed_lines(path: Path) -> bool:
+    """Say whether any line is encrypted."""
+    return any(SEALED in block for block in _stored(path))
+
+
+def is_current(path: Path, keyring: Keyring | None) -> bool:
+    """Say whether every line is encrypted under the first key; without keys, whether none is."""
+    if keyring is None:
+        return not has_sealed_lines(path)
+    return all(
+        keyring.is_current(line) for block in _stored(path) for line in block.split(b"\n")[:-1]
+    )
 
 
 def count_lines(path: Path, start: int, keyring: Keyring | None) -> int:
@@ -152,6 +164,13 @@ def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
             block, size = [], 0
     if block:
         yield b"\n".join(block) + b"\n"
+
+
+def _stored(path: Path, start: int = 0) -> Iterator[bytes]:
+    """Yield whole lines by the block as they are stored, decompressed and maybe encrypted."""
+    with path.open("rb") as file:
+        file.seek(start)
+        yield from _blocks(file) if path.suffix == ".gz" else _pieces(file)
 
 
 def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:

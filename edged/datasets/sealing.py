@@ -71,8 +71,10 @@ class Keyring:
 
     def is_current(self, line: bytes) -> bool:
         """Say whether a line is sealed with the first key."""
+        if not is_sealed(line):
+            return False
         header = a2b_base64(line[len(SEALED) : len(SEALED) + 8])
-        return is_sealed(line) and header[1:5] == self._first
+        return header[1:5] == self._first
 
     def _derive(self, key_id: bytes, salt: bytes) -> AESGCM:
         derivation = HKDF(SHA256(), KEY_BYTES, salt, b"loopai log")

@@ -16,14 +16,8 @@ from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.making import make_filter
 from edged.agent.records import execution_record, validation_record
 from edged.agent.schemas import OutputSchemas
-from edged.commands.privacy.settings import (
-    Config,
-    DataDir,
-    ModeOption,
-    key_of,
-    read_deployment,
-    refused,
-)
+from edged.commands.privacy.settings import ModeOption, key_of
+from edged.commands.settings import Config, DataDir, read_deployment, refused
 from edged.contract.schema import JsonSchema
 from edged.datasets.follower import Follower
 from edged.datasets.layout import Layout
@@ -45,7 +39,7 @@ def preview(
     A record that the filter would withhold is {"execution_id": …, "withheld": REASON}.
     """
     deployment = read_deployment(config, data_dir)
-    layout = Layout(deployment.storage.data_dir)
+    layout = deployment.storage.layout
     if not layout.log(task, "executions").is_dir():
         raise refused(f"{layout.data_dir} has no executions of {task}")
     privacy = make_filter(deployment, key_of(layout), mode)

@@ -12,13 +12,8 @@ import typer
 from edged.agent.privacy.errors import Withheld
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.making import make_filter
-from edged.commands.privacy.settings import (
-    Config,
-    DataDir,
-    ModeOption,
-    key_of,
-    read_deployment,
-)
+from edged.commands.privacy.settings import ModeOption, key_of
+from edged.commands.settings import Config, DataDir, read_deployment
 from edged.datasets.layout import Layout
 
 

@@ -1,0 +1,118 @@
+"""`edged datasets query`: SQL over a task's logs, by DuckDB.
+
+DuckDB reads the files as they lie, archives included; encrypted ones it reads from memory, so that
+nothing decrypted touches the disk. Never: writes into the data_dir.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from edged.commands.datasets.window import AsJson, Days, Task, open_task, since
+from edged.commands.settings import Config, DataDir, refused
+from edged.datasets.archives import has_sealed_lines, read_lines, stored_files
+from edged.datasets.layout import Layout, LogKind
+from edged.errors import KeyMissing, SealedDamaged
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+LATEST = "SELECT * FROM executions ORDER BY timestamp DESC LIMIT 20"
+_COMMON = "task VARCHAR, version INTEGER, arm VARCHAR, status VARCHAR, confidence DOUBLE"
+COLUMNS: dict[LogKind, str] = {
+    "executions": (
+        "execution_id VARCHAR, input JSON, output JSON, latency_ms DOUBLE, timestamp TIMESTAMP, "
+        f"{_COMMON}, routing_key VARCHAR, error JSON"
+    ),
+    "validations": (
+        "id VARCHAR, execution_id VARCHAR, program_id VARCHAR, oracle_output JSON, "
+        "oracle_cost DOUBLE, oracle_latency_ms DOUBLE, match BOOLEAN, similarity_score DOUBLE, "
+        "comparison_method VARCHAR, validated_at TIMESTAMP, oracle VARCHAR, channel VARCHAR, "
+        f"inclusion_probability DOUBLE, {_COMMON}, input JSON, output JSON, executed_at TIMESTAMP"
+    ),
+    "outcomes": "execution_id VARCHAR, truth JSON, timestamp TIMESTAMP, task VARCHAR",
+    "decisions": (
+        "decision_id VARCHAR, rollout_id VARCHAR, task VARCHAR, version INTEGER, "
+        "from_phase VARCHAR, phase VARCHAR, stage INTEGER, weight DOUBLE, verdict VARCHAR, "
+        "action VARCHAR, reason VARCHAR, evidence JSON, decided_at TIMESTAMP"
+    ),
+}
+
+
+def query(
+    task: Task,
+    sql: Annotated[str, typer.Argument(help="A query; see below.")] = LATEST,
+    days: Days = 7,
+    as_json: AsJson = False,
+    config: Config = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run SQL over the last days of TASK: tables executions, validations, outcomes, decisions.
+
+    Inputs and outputs are JSON: `SELECT output, count(*), quantile_cont(latency_ms, 0.99) FROM
+    executions WHERE input->>'country' = 'DE' GROUP BY ALL`. Needs the extra: loopai[analytics].
+    """
+    layout = open_task(task, config, data_dir)
+    try:
+        import duckdb
+    except ImportError as error:
+        raise refused("query needs DuckDB: pip install 'loopai[analytics]'") from error
+    try:
+        with duckdb.connect() as connection:
+            for kind in [kind for kind in COLUMNS if kind in sql]:
+                _make_view(connection, layout, task, kind, since(days))
+            found = connection.execute(sql)
+            columns = [(str(column[0]), str(column[1])) for column in found.description or ()]
+            rows = found.fetchall()
+    except (duckdb.Error, KeyMissing, SealedDamaged) as error:
+        raise refused(" ".join(str(error).split())) from error
+    names = [name for name, _ in columns]
+    if as_json:
+        document = {"columns": names, "rows": [_object(columns, row) for row in rows]}
+        typer.echo(orjson.dumps(document, default=str))
+    else:
+        typer.echo("\n".join("\t".join(map(str, row)) for row in (names, *rows)))
+
+
+def _make_view(
+    connection: "DuckDBPyConnection", layout: Layout, task: str, kind: LogKind, first: str
+) -> None:
+    """Let SQL see a log under its name; lines that are none of it are left out."""
+    files = [path for name, path in stored_files(layout, task, kind) if name.date >= first]
+    if not files:
+        connection.execute(f"CREATE TABLE {kind} ({COLUMNS[kind]})")
+        return
+    paths = ", ".join(_quoted(_readable(path, layout)) for path in files)
+    fields = ", ".join("{}: '{}'".format(*column.split()) for column in COLUMNS[kind].split(", "))
+    connection.execute(
+        f"CREATE VIEW {kind} AS "  # noqa: S608 names of ours, paths quoted
+        f"SELECT * FROM read_json([{paths}], format = 'newline_delimited', "
+        f"columns = {{{fields}}}, ignore_errors = true, maximum_object_size = 67108864) "
+        "WHERE task IS NOT NULL"
+    )
+
+
+def _readable(path: Path, layout: Layout) -> str:
+    """Return a path that DuckDB can read: of a file with encrypted lines, one in memory."""
+    if not has_sealed_lines(path):
+        return str(path)
+    descriptor = os.memfd_create(path.name)  # for as long as this process lives
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        for line in read_lines(path, layout.keyring):
+            file.write(line + b"\n")
+    return f"/proc/self/fd/{descriptor}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _object(columns: list[tuple[str, str]], row: tuple[Any, ...]) -> dict[str, Any]:
+    """Return a row as JSON has it; DuckDB gives JSON columns as text."""
+    return {
+        name: orjson.loads(value) if kind == "JSON" and value is not None else value
+        for (name, kind), value in zip(columns, row, strict=True)
+    }

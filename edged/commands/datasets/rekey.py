@@ -1,0 +1,53 @@
+"""`edged datasets rekey`: bring archives under the first key, so that older ones can be let go."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import typer
+
+from edged.commands.datasets.window import AsJson, open_layout, tasks_of
+from edged.commands.settings import Config, DataDir, refused
+from edged.datasets.archives import is_current, read_lines, stored_files, write_archive
+from edged.datasets.layout import KINDS, Layout
+from edged.errors import KeyMissing, SealedDamaged
+
+
+def rekey(as_json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
+    """Encrypt every archive anew under the first key of storage.encryption.
+
+    To rotate: put the new key first, restart, wait until the days written before are archived, run
+    this until it says that nothing waits, and take the old key out. Without a key nothing is done.
+    """
+    layout = open_layout(config, data_dir)
+    if layout.keyring is None:
+        raise refused("storage.encryption has no key")
+    try:
+        report = _rekey(layout)
+    except (KeyMissing, SealedDamaged, OSError) as error:
+        raise refused(str(error)) from error
+    words = f"{report['rewritten']} archives rewritten; {len(report['waiting'])} files wait"
+    typer.echo(orjson.dumps(report) if as_json else words)
+
+
+def _rekey(layout: Layout) -> dict[str, Any]:
+    rewritten = 0
+    waiting: list[str] = []
+    for path in _files(layout):
+        if is_current(path, layout.keyring):
+            continue
+        if path.suffix == ".gz":
+            write_archive(path, read_lines(path, layout.keyring), layout.keyring)
+            rewritten += 1
+        else:
+            waiting.append(str(path))  # still appended to or followed
+    return {"rewritten": rewritten, "waiting": waiting}
+
+
+def _files(layout: Layout) -> list[Path]:
+    return [
+        path
+        for task in tasks_of(layout)
+        for kind in KINDS
+        for _, path in stored_files(layout, task, kind)
+    ]
