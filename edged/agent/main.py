@@ -1,7 +1,7 @@
 """The agent's composition root: the cold path's parts and its one long-lived TaskGroup.
 
-Runs in: the agent process, niced, started by the supervisor with one argument, the descriptor of
-its inheritance. Never: touches a caller's request.
+Runs in: the agent process, niced, started by the supervisor, which also tells it when to begin.
+Never: touches a caller's request.
 """
 
 import asyncio
@@ -260,8 +260,8 @@ async def _main(inheritance: Inheritance) -> None:
 
 
 def main() -> None:
-    """Run the agent with what the supervisor left in the descriptor named by argv[1]."""
-    inheritance = inherit.receive(int(sys.argv[1]))
+    """Run the agent with what the supervisor gives, when it says so."""
+    inheritance = inherit.receive(*sys.argv[1:])
     logs.configure("agent")
     asyncio.run(_main(inheritance))
 

@@ -19,6 +19,9 @@ class Runtime(Section):
     """Runs requests that name no task; with a single task that one is the default."""
     rpc_server: Literal["ngh2", "grpcio"] = "ngh2"
     """Ours on libnghttp2, or the reference."""
+    standby: bool = True
+    """Keep a second gateway and agent started and waiting, some 40 MB each: they take over at once
+    from one that dies, and a restart pauses nothing."""
     drain_timeout_s: float = Field(default=10.0, gt=0)
     """Running calls get this long after SIGTERM."""
 

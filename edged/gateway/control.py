@@ -1,7 +1,8 @@
 """The agent's nudge: "routes.json changed" in, what is really served out.
 
 A message is a hint, the file is the state. One JSON line each way over a Unix socket that the
-supervisor bound. Runs in: the gateway. Never: takes a route from the message itself.
+supervisor bound. A nudge that reached a gateway about to leave is made up for by a look at the file
+once a second. Runs in: the gateway. Never: takes a route from the message itself.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from edged.gateway.catalog import Applied, Catalog
 from edged.gateway.health import Health
 
 log = structlog.get_logger()
+LOOK_S = 1.0
 
 
 class Control:
@@ -30,15 +32,20 @@ class Control:
         self._health = health
         self._listener = listener
         self._applying = asyncio.Lock()
+        self._applied_stamp = (0, 0)  # of the file, when it was read last
 
     async def run(self) -> None:
         server = await asyncio.start_unix_server(self._serve, sock=self._listener)
         async with server:
-            await server.serve_forever()
+            while True:
+                await asyncio.sleep(LOOK_S)
+                if self._stamp() != self._applied_stamp:
+                    await self.apply()
 
     async def apply(self) -> list[Applied]:
         """Bring the catalog to what routes.json says."""
         async with self._applying:
+            self._applied_stamp = self._stamp()
             try:
                 routes = Routes.parse(self._layout.routes.read_bytes())
             except FileNotFoundError:
@@ -49,6 +56,13 @@ class Control:
             reports = await self._catalog.apply(routes)
             await self._health.refresh()
             return reports
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            status = self._layout.routes.stat()
+        except OSError:
+            return 0, 0
+        return status.st_mtime_ns, status.st_ino
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,7 +1,7 @@
 """The gateway's composition root: builds the parts, serves, drains.
 
-Runs in: the gateway process, started by the supervisor with one argument, the descriptor of its
-inheritance. Never: forks; the pool's zygote does.
+Runs in: the gateway process, started by the supervisor, which also tells it when to begin. Never:
+forks; the pool's zygote does.
 """
 
 import asyncio
@@ -149,8 +149,8 @@ async def _main(inheritance: Inheritance) -> None:
 
 
 def main() -> None:
-    """Run the gateway with what the supervisor left in the descriptor named by argv[1]."""
-    inheritance = inherit.receive(int(sys.argv[1]))
+    """Run the gateway with what the supervisor gives, when it says so."""
+    inheritance = inherit.receive(*sys.argv[1:])
     logs.configure("gateway")
     uvloop.run(_main(inheritance))
 

@@ -1,4 +1,7 @@
-"""Start the gateway and the agent, keep them running, drain them in order.
+"""Start the gateway and the agent, keep them running, replace and drain them in order.
+
+SIGTERM and SIGINT stop, SIGHUP reads the settings again, SIGUSR2 replaces the gateway:
+its successor serves before it stops taking calls.
 
 A single thread around `select`: signals, ended children and ready children arrive as readable
 descriptors. Runs in: `edged serve`. Never: opens an event loop, or imports gateway or agent.
@@ -13,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import sdnotify
@@ -24,6 +28,7 @@ from edged.errors import ConfigInvalid
 from edged.inheritance import EXIT_UNUSABLE, Inheritance
 from edged.supervisor.child import Child
 from edged.supervisor.listeners import Listeners
+from edged.supervisor.process import Process
 from edged.supervisor.reloading import Configuration
 
 log = structlog.get_logger()
@@ -56,6 +61,7 @@ class Supervisor:
                 self._turn(signals, TICK_S)
                 self._restart_due()
                 self._reload()
+                self._look_after_standbys()
             return self._drain(signals)
 
     @property
@@ -64,7 +70,13 @@ class Supervisor:
 
     def _child(self, name: str, deployment: Deployment) -> Child:
         inheritance = self._inheritance(name, deployment)
-        return Child(name, f"edged.{name}.main", inheritance, time.monotonic)
+        return Child(
+            name,
+            f"edged.{name}.main",
+            inheritance,
+            time.monotonic,
+            keeps_standby=deployment.runtime.standby,
+        )
 
     def _inheritance(self, name: str, deployment: Deployment) -> Inheritance:
         descriptors = (
@@ -89,27 +101,32 @@ class Supervisor:
         with selectors.DefaultSelector() as selector:
             selector.register(signals, selectors.EVENT_READ, lambda: self._take_signals(signals))
             for child in self._children:
-                if child.ready_fd >= 0:
-                    selector.register(child.ready_fd, selectors.EVENT_READ, child.take_ready)
-                if child.is_alive:
-                    selector.register(
-                        child.pidfd, selectors.EVENT_READ, lambda c=child: self._ended(c)
-                    )
+                self._watch(selector, child)
             due = [child.restart_at_s for child in self._children if child.restart_at_s is not None]
             wait_s = min([timeout_s, *(at_s - time.monotonic() for at_s in due)])
             for key, _ in selector.select(max(0.0, wait_s)):
                 key.data()
         self._announce()
 
+    def _watch(self, selector: selectors.BaseSelector, child: Child) -> None:
+        for process in child.processes():
+            if process.ready_fd >= 0:
+                selector.register(process.ready_fd, selectors.EVENT_READ, process.take_ready)
+            selector.register(
+                process.pidfd, selectors.EVENT_READ, partial(self._ended, child, process)
+            )
+
     def _take_signals(self, signals: int) -> None:
         stops = (signal.SIGTERM, signal.SIGINT)
         received = os.read(signals, 64)
         self._signals += sum(byte in stops for byte in received)
         self._is_reload_asked |= signal.SIGHUP in received
+        if signal.SIGUSR2 in received:
+            self._gateway.roll()
 
-    def _ended(self, child: Child) -> None:
-        code = child.reap()
-        if self._signals:
+    def _ended(self, child: Child, process: Process) -> None:
+        code = child.reap(process)
+        if self._signals or code is None:
             return
         if code == EXIT_UNUSABLE:
             log.error("cannot_serve", child=child.name)
@@ -123,6 +140,12 @@ class Supervisor:
         for child in self._children:
             if child.restart_at_s is not None and child.restart_at_s <= time.monotonic():
                 child.start()
+
+    def _look_after_standbys(self) -> None:
+        for child in self._children:
+            child.hand_over(self._drain_timeout_s + 2)
+            child.kill_overdue()
+            child.keep_standby()
 
     def _reload(self) -> None:
         """Bring changed settings into force where the agent alone reads them: it starts anew."""
@@ -151,6 +174,8 @@ class Supervisor:
         """Stop the gateway, then the agent, each within its time; a second signal hurries."""
         self._notifier.notify("STOPPING=1\nSTATUS=draining")
         log.info("draining", timeout_s=self._drain_timeout_s)
+        for child in self._children:
+            child.dismiss()
         self._stop(self._gateway, signals, self._drain_timeout_s + 2)
         self._stop(self._agent, signals, AGENT_STOP_S)
         log.info("stopped")
@@ -159,12 +184,12 @@ class Supervisor:
     def _stop(self, child: Child, signals: int, timeout_s: float) -> None:
         child.signal(signal.SIGTERM)
         end_s = time.monotonic() + timeout_s
-        while child.is_alive and self._signals < 2 and time.monotonic() < end_s:
+        while any(child.processes()) and self._signals < 2 and time.monotonic() < end_s:
             self._turn(signals, min(TICK_S, max(0.0, end_s - time.monotonic())))
-        if child.is_alive:
+        for process in child.processes():
             log.warning("child_killed", child=child.name)
-            child.signal(signal.SIGKILL)
-            child.reap()
+            process.signal(signal.SIGKILL)
+            child.reap(process)
 
 
 def supervise(configuration: Configuration) -> int:
@@ -206,7 +231,7 @@ def _claimed(data_dir: Path) -> Iterator[None]:
 def _signal_pipe() -> Iterator[int]:
     """Yield a descriptor on which every signal arrives as one byte."""
     reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(writer)
     try:

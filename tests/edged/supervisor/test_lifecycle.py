@@ -42,6 +42,11 @@ def children(pid: int) -> list[int]:
     return []
 
 
+def processes_of(pid: int, module: str) -> set[int]:
+    words = {child: Path(f"/proc/{child}/cmdline") for child in children(pid)}
+    return {child for child, path in words.items() if module in path.read_text()}
+
+
 def descendants(pid: int) -> list[int]:
     return [pid, *(below for child in children(pid) for below in descendants(child))]
 
@@ -74,6 +79,51 @@ def test_a_killed_process_is_replaced_on_the_same_doors(start_edge, make_artifac
     until(lambda: answers(edge), "calls are answered again")
     assert edge.child_pid(other) == unharmed
     assert is_alive(unharmed)
+
+
+@pytest.mark.parametrize("name", ["gateway", "agent"])
+def test_a_process_that_waited_takes_over(start_edge, make_artifact, name):
+    edge = start_edge(make_artifact())
+    first = edge.child_pid(name)
+    module = f"edged.{name}.main"
+    until(lambda: len(processes_of(edge.pid, module)) == 2, f"a second {name} waits")
+    [waiting] = processes_of(edge.pid, module) - {first}
+
+    os.kill(first, signal.SIGKILL)
+
+    until(lambda: edge.child_pid(name) == waiting, "it works now")
+    until(lambda: answers(edge), "calls are answered again")
+    until(lambda: len(processes_of(edge.pid, module)) == 2, "another one waits")
+
+
+def test_a_replaced_gateway_pauses_nothing(start_edge, make_artifact):
+    edge = start_edge(make_artifact())
+    first = edge.child_pid("gateway")
+    is_over = threading.Event()
+    failures, answered = [], []
+
+    def call_steadily() -> None:
+        with EdgeClient(edge.grpc) as client:
+            while not is_over.is_set():
+                try:
+                    answered.append(client.execute({"text": "a"}, task="shout").execution_id)
+                except grpc.RpcError as error:
+                    failures.append(error.details())
+
+    caller = threading.Thread(target=call_steadily)
+    caller.start()
+    os.kill(edge.pid, signal.SIGUSR2)
+    until(lambda: edge.child_pid("gateway") != first, "the successor serves")
+    until(lambda: not is_alive(first), "the old one has left")
+    seen = len(answered)
+    until(lambda: len(answered) > seen + 10, "calls go on")
+    is_over.set()
+    caller.join()
+
+    assert failures == []
+    logged = [line["execution_id"] for line in edge.logged("shout")]
+    assert len(logged) == len(set(logged))
+    assert set(answered) <= set(logged)
 
 
 def test_a_killed_gateway_takes_its_zygote_and_workers_along(start_edge, make_artifact):
