@@ -18,8 +18,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from controlplane.errors import ConfigInvalid
 from controlplane.generator.llm_settings import LlmSettings
 from controlplane.improvement.settings import ImprovementSettings
-from controlplane.link.settings import LinkSettings
+from controlplane.link.settings import LinkDoor, LinkSettings, RpcServer
 from controlplane.rollouts.plan import RolloutSettings
+from edged.rpc.tls import Tls, TlsUnusable
 
 # What a child needs to find its libraries and temporary folder; no LOOPAI_…, so no key.
 INHERITED = (
@@ -47,6 +48,11 @@ class Environment(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
     link_port: int = Field(default=50052, ge=0, le=65_535)
+    rpc_server: RpcServer = "ngh2"
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_require_client_certificate: bool = False
     database_url: SecretStr | None = None
     insecure: bool = False
     api_key: SecretStr | None = None
@@ -67,10 +73,19 @@ class DoorSettings:
     """REST; 0 takes a free port."""
     link_port: int
     """gRPC for edges; 0 takes a free port."""
+    rpc_server: RpcServer
+    tls: Tls | None
+    """Of both doors."""
     is_insecure: bool
     """An address other than loopback was asked for and permitted, without TLS."""
     stop_timeout_s: float = 3.0
     """Running requests get this long after SIGTERM."""
+
+    @property
+    def link(self) -> LinkDoor:
+        return LinkDoor(
+            host=self.host, port=self.link_port, rpc_server=self.rpc_server, tls=self.tls
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +175,17 @@ def load(**flags: Any) -> Settings:
         first = error.errors(include_input=False)[0]
         setting = "LOOPAI_" + "__".join(str(step) for step in first["loc"]).upper()
         raise ConfigInvalid(setting=setting, reason=first["msg"]) from error
-    _check_address(given)
+    tls = _tls(given)
+    _check_doors(given, tls)
     folder = given.data_dir.absolute()
     return Settings(
         doors=DoorSettings(
             host=given.host,
             port=given.port,
             link_port=given.link_port,
-            is_insecure=not _is_loopback(given.host),
+            rpc_server=given.rpc_server,
+            tls=tls,
+            is_insecure=tls is None and not _is_loopback(given.host),
         ),
         storage=StorageSettings(data_dir=folder, database_url=_database_url(given, folder)),
         link=LinkSettings(),
@@ -198,12 +216,38 @@ def _database_url(given: Environment, folder: Path) -> str:
     return f"sqlite+aiosqlite:///{folder / 'controlplane.sqlite'}"
 
 
-def _check_address(given: Environment) -> None:
-    if _is_loopback(given.host) or given.insecure:
+def _tls(given: Environment) -> Tls | None:
+    """Return what the doors need for TLS, with files that work; None where it is off."""
+    certificate, key = given.tls_certificate, given.tls_key
+    if certificate is None or key is None:
+        for name in ("certificate", "key", "client_ca", "require_client_certificate"):
+            if getattr(given, f"tls_{name}"):
+                reason = "TLS needs a certificate and its key: set tls_certificate and tls_key"
+                raise ConfigInvalid(setting=f"tls_{name}", reason=reason)
+        return None
+    try:
+        tls = Tls(
+            certificate=certificate,
+            key=key,
+            client_ca=given.tls_client_ca,
+            require_client_certificate=given.tls_require_client_certificate,
+        )
+        tls.context()
+    except TlsUnusable as error:
+        raise ConfigInvalid(setting="tls_certificate", reason=str(error)) from error
+    return tls
+
+
+def _check_doors(given: Environment, tls: Tls | None) -> None:
+    if tls is not None and given.rpc_server == "grpcio":
+        reason = "grpcio cannot be held to TLS 1.3: use ngh2, or leave TLS to a proxy"
+        raise ConfigInvalid(setting="rpc_server", reason=reason)
+    if tls is not None or _is_loopback(given.host) or given.insecure:
         return
     reason = (
         f"{given.host} is reachable from other machines and there is no TLS: keys would travel "
-        "in clear. Use 127.0.0.1 behind a TLS proxy, or --insecure if you accept that"
+        "in clear. Give --tls-certificate and --tls-key, use 127.0.0.1 behind a TLS proxy, or say "
+        "--insecure if you accept that"
     )
     raise ConfigInvalid(setting="host", reason=reason)
 

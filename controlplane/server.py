@@ -5,7 +5,6 @@ Never: runs program text outside a jailed worker, or trains.
 """
 
 import asyncio
-import contextlib
 import fcntl
 import signal
 import socket
@@ -14,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
-import uvicorn
+import uvloop
 
 from controlplane.access import Access
-from controlplane.api.app import build
 from controlplane.api.parts import ApiParts, LoopParts
+from controlplane.api.rest import RestServer
 from controlplane.artifacts.gate import Gate
 from controlplane.artifacts.generations import Generations
 from controlplane.artifacts.uploads import Uploads
@@ -53,18 +52,16 @@ from controlplane.telemetry.report import Reports
 from controlplane.uploading import Uploading
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
+from edged.rpc.listener import bind
 
 log = structlog.get_logger()
-
-BACKLOG = 1_024
-MAX_WEBSOCKET_MESSAGE_BYTES = 4_096  # clients send none; uvicorn pings them every 20 s
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises LoopaiError or OSError when it cannot start."""
     settings.storage.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _sole(settings.storage.data_dir):
-        asyncio.run(_main(settings))
+        uvloop.run(_main(settings))  # its TLS needs a third of the memory of asyncio's
 
 
 async def _main(settings: Settings) -> None:
@@ -109,14 +106,14 @@ class Assembly:
         outbox = OutboxFollower(self._database, self._wakeups, utc_now, take=self._hub.take)
         jobs = JobsProcess(self._settings.jobs)
         with _listening(doors) as listener:
-            rest = _Rest(self._rest_config())
-            link = serving(self._link(), self._settings.link, doors.host, doors.link_port)
+            rest = RestServer(self._rest(), listener, doors.tls, doors.stop_timeout_s)
+            link = serving(self._link(), self._settings.link, doors.link)
             async with link as link_port, asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(part.run(), name=part.name)
                     for part in (outbox, jobs, self._hub)
                 ]
-                requests = tasks.create_task(rest.serve([listener]), name="rest")
+                requests = tasks.create_task(rest.serve([]), name="rest")
                 _announce(doors, listener.getsockname()[1], link_port)
                 await stopping.wait()
                 log.info("controlplane_stopping")
@@ -127,20 +124,7 @@ class Assembly:
                 for task in background:
                     task.cancel()
 
-    def _rest_config(self) -> uvicorn.Config:
-        return uvicorn.Config(
-            build(self._rest_parts()),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=MAX_WEBSOCKET_MESSAGE_BYTES,
-            ws_per_message_deflate=False,  # messages are short, and its buffers are not
-            timeout_graceful_shutdown=int(self._settings.doors.stop_timeout_s),
-        )
-
-    def _rest_parts(self) -> ApiParts:
+    def _rest(self) -> ApiParts:
         examples = Examples(self._database, utc_now)
         versions = Versions(self._database, self._blobs, self._signing_key, utc_now)
         return ApiParts(
@@ -185,14 +169,6 @@ class Assembly:
         return LinkService(parts, self._access, self._connections)
 
 
-class _Rest(uvicorn.Server):
-    """Uvicorn without its signal handlers: ours stop everything in order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 def _pool_settings() -> PoolSettings:
     """Uploads are rare and short: one worker a program, none kept waiting."""
     return PoolSettings(workers_per_version=1, max_workers=4)
@@ -203,11 +179,11 @@ def _announce(doors: DoorSettings, port: int, link_port: int) -> None:
         log.warning(
             "insecure_doors",
             host=doors.host,
-            advice="keys and customer data travel in clear: put a TLS proxy in front",
+            advice="keys and customer data travel in clear: give --tls-certificate and --tls-key",
         )
     log.info(
         "controlplane_ready",
-        http=f"http://{doors.host}:{port}",
+        http=f"{'https' if doors.tls else 'http'}://{doors.host}:{port}",
         link=f"{doors.host}:{link_port}",
     )
 
@@ -215,15 +191,12 @@ def _announce(doors: DoorSettings, port: int, link_port: int) -> None:
 @contextmanager
 def _listening(doors: DoorSettings) -> Iterator[socket.socket]:
     """Bind REST's socket. Raises OSError naming the address."""
-    family = socket.AF_INET6 if ":" in doors.host else socket.AF_INET
-    # asyncio switches Nagle's delay off only for sockets that say they are TCP: 44 ms a request.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((doors.host, doors.port))
-        except OSError as error:
-            raise OSError(f"cannot listen on {doors.host}:{doors.port}: {error}") from error
-        listener.listen(BACKLOG)
+    host = f"[{doors.host}]" if ":" in doors.host else doors.host
+    try:
+        listener = bind(f"{host}:{doors.port}", shares_port=False)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}:{doors.port}: {error}") from error
+    with listener:
         yield listener
 
 

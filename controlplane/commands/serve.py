@@ -29,11 +29,30 @@ def serve(
     link_port: Annotated[
         int | None, typer.Option(help="gRPC for edges; 0 takes a free port. [default: 50052]")
     ] = None,
+    rpc_server: Annotated[
+        str | None,
+        typer.Option(help="Of the link: ngh2, or grpcio, the reference. [default: ngh2]"),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM; both doors then speak TLS 1.3 only.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM, without a password. Renewed files are followed.")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM; who signs the certificates of callers.")
+    ] = None,
+    tls_require_client_certificate: Annotated[
+        bool,
+        typer.Option(
+            "--tls-require-client-certificate", help="Refuse callers without a certificate."
+        ),
+    ] = False,
     database_url: Annotated[
         str | None, typer.Option(help="SQLAlchemy URL. [default: SQLite in the data folder]")
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Permit an address that is not loopback, in clear.")
+        bool, typer.Option("--insecure", help="Permit an address that is not loopback without TLS.")
     ] = False,
 ) -> None:
     """Run the control plane until SIGTERM or Ctrl-C.
@@ -52,6 +71,11 @@ def serve(
             host=host,
             port=port,
             link_port=link_port,
+            rpc_server=rpc_server,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+            tls_client_ca=tls_client_ca,
+            tls_require_client_certificate=tls_require_client_certificate or None,
             database_url=database_url,
             insecure=insecure or None,
         )

@@ -1,6 +1,27 @@
-"""How the link behaves: intervals, sizes, lifetimes. Pure."""
+"""Where the link listens and how it behaves: intervals, sizes, lifetimes. Pure."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+from edged.rpc.tls import Tls
+
+RpcServer = Literal["ngh2", "grpcio"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkDoor:
+    """The port that edges connect to."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """0 takes a free one."""
+    rpc_server: RpcServer = "ngh2"
+    """Ours on libnghttp2, or the reference."""
+    tls: Tls | None = None
+
+    @property
+    def address(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +36,9 @@ class LinkSettings:
     """Both ways, after decompression; a telemetry batch is about 1 MB at most."""
     max_telemetry_bytes: int = 4 * 1024 * 1024
     """Told to every edge; half the message limit leaves room for what grows."""
-    chunk_bytes: int = 256 * 1024
-    """An artifact's piece: small enough that a state or an acknowledgement is never long behind."""
+    chunk_bytes: int = 64 * 1024
+    """An artifact's piece: small enough that a state or an acknowledgement is never long behind,
+    and that a thousand edges which fetch at the same time hold little memory."""
     state_lifetime_s: float = 7 * 24 * 3600.0
     """Bars the acceptance of an old state only; an accepted one serves for ever."""
     max_connections: int = 2_000

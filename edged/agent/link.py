@@ -23,6 +23,7 @@ from edged.agent.open_batch import MODES
 from edged.agent.session import Parts, RetryLater, Session
 from edged.agent.store import ArtifactStore
 from edged.decisions.backoff import full_jitter_s
+from edged.rpc.keepalive import CLIENT_OPTIONS
 
 if TYPE_CHECKING:
     from loopai.control.v1.link_pb2_grpc import ControlPlaneServiceAsyncStub
@@ -36,8 +37,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    *CLIENT_OPTIONS,
 )
 
 

@@ -1,10 +1,11 @@
 """Construct the reference RPC server: grpc.aio with health and reflection.
 
-Runs in: the gateway, when `rpc_server: grpcio` is chosen. Never: binds a port that the supervisor
-has not reserved. Its TLS cannot be told 1.3 only, and it does not follow renewed certificates.
+Runs in: the gateway and the control plane's server, when `rpc_server: grpcio` is chosen. Never:
+binds a port of the gateway that the supervisor has not reserved. Its TLS cannot be told 1.3 only,
+and it does not follow renewed certificates.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
@@ -36,18 +37,13 @@ def build(
     tls: Tls | None = None,
     admit: Admission | None = None,
 ) -> grpc.aio.Server:
-    """Return a server that is not started yet.
+    """Return a server that is bound and not started yet.
 
     register: adds the services; names: their full names, for reflection. admit: as for `server`.
     Raises ConfigInvalid when the port is taken.
     """
     interceptors = (_Admitting(admit),) if admit else ()
-    server = grpc.aio.server(options=OPTIONS, interceptors=interceptors)
-    register(server)
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    reflection.enable_server_reflection(
-        (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
+    server = make(register, names, checks, OPTIONS, interceptors)
     try:
         if tls is None:
             server.add_insecure_port(address)
@@ -55,6 +51,23 @@ def build(
             server.add_secure_port(address, _credentials(tls))
     except RuntimeError as error:
         raise ConfigInvalid(source="listen.grpc", reason=f"cannot listen on {address}") from error
+    return server
+
+
+def make(
+    register: Callable[[grpc.aio.Server], None],
+    names: tuple[str, ...],
+    checks: health.aio.HealthServicer,
+    options: Sequence[tuple[str, int]],
+    interceptors: Sequence[Any] = (),
+) -> grpc.aio.Server:
+    """Return a server that is not bound yet."""
+    server = grpc.aio.server(options=options, interceptors=interceptors)
+    register(server)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection(
+        (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
     return server
 
 
@@ -84,11 +97,11 @@ class _Admitting(grpc.aio.ServerInterceptor):
         try:
             self._admit(handler_call_details.method.encode(), headers, Peer(address=""))
         except RpcError as error:
-            return _refusal(error, await continuation(handler_call_details))
+            return refusal(error, await continuation(handler_call_details))
         return await continuation(handler_call_details)
 
 
-def _refusal(error: RpcError, handler: Any) -> Any:
+def refusal(error: RpcError, handler: Any) -> Any:
     """Return a handler of the same kind that ends the call with this status."""
 
     async def refuse(_request: Any, context: Any) -> None:

@@ -21,7 +21,7 @@ from controlplane.fleet.targets import Targets
 from controlplane.link.listener import SERVICE, serving
 from controlplane.link.service import LinkService
 from controlplane.link.session import LinkParts
-from controlplane.link.settings import LinkSettings
+from controlplane.link.settings import LinkDoor, LinkSettings
 from controlplane.storage.keys import KeyFolder
 from controlplane.storage.outbox import OutboxFollower, Wakeups
 from controlplane.telemetry.ingest import Ingest
@@ -38,7 +38,8 @@ SOURCE = "def run(input_data):\n    return 1\n"
 class Home:
     """A link server with its parts at hand."""
 
-    def __init__(self, database, blobs, clock, tmp_path, settings):
+    def __init__(self, database, blobs, clock, tmp_path, settings, rpc_server):
+        self.door = LinkDoor(rpc_server=rpc_server)
         keys = KeyFolder(tmp_path / "keys")
         keys.prepare()
         self.signing_key: SigningKey = keys.signing_key()
@@ -66,7 +67,7 @@ class Home:
     async def running(self):
         await self.access.ensure_first_key(KEY)
         async with (
-            serving(self.service, self.settings, "127.0.0.1", 0) as port,
+            serving(self.service, self.settings, self.door) as port,
             asyncio.TaskGroup() as tasks,
         ):
             following = tasks.create_task(self.outbox.run())
@@ -81,9 +82,14 @@ def settings():
     return LinkSettings(hello_timeout_s=0.3, chunk_bytes=500)
 
 
+@pytest.fixture(params=["ngh2", "grpcio"])
+def rpc_server(request):
+    return request.param
+
+
 @pytest.fixture
-async def home(database, blobs, clock, tmp_path, settings):
-    return Home(database, blobs, clock, tmp_path, settings)
+async def home(database, blobs, clock, tmp_path, settings, rpc_server):
+    return Home(database, blobs, clock, tmp_path, settings, rpc_server)
 
 
 @pytest.fixture
@@ -338,8 +344,11 @@ async def test_stopping_server_tells_its_edges_to_come_again(home, stub, edge):
     assert await status_of(stream) is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_full_server_sends_away_with_a_delay(database, blobs, clock, tmp_path, settings):
-    full = Home(database, blobs, clock, tmp_path, replace(settings, max_connections=0))
+async def test_full_server_sends_away_with_a_delay(
+    database, blobs, clock, tmp_path, settings, rpc_server
+):
+    none = replace(settings, max_connections=0)
+    full = Home(database, blobs, clock, tmp_path, none, rpc_server)
     async with full.running() as channel:
         stream = await connect(ControlPlaneServiceStub(channel), STRANGER)
 
@@ -348,9 +357,11 @@ async def test_full_server_sends_away_with_a_delay(database, blobs, clock, tmp_p
     assert retry.delay_ms == settings.retry_after_ms
 
 
-async def test_too_large_a_message_is_refused(database, blobs, clock, tmp_path, settings):
+async def test_too_large_a_message_is_refused(
+    database, blobs, clock, tmp_path, settings, rpc_server
+):
     small = replace(settings, max_message_bytes=10_000, max_telemetry_bytes=5_000)
-    home = Home(database, blobs, clock, tmp_path, small)
+    home = Home(database, blobs, clock, tmp_path, small, rpc_server)
     async with home.running() as channel:
         stream = await connect(ControlPlaneServiceStub(channel), STRANGER)
         await stream.write(pb.ConnectRequest(status=pb.EdgeStatus(problems=["x" * 20_000])))
