@@ -142,4 +142,6 @@ _REFUSALS: Final = {
 def refusal_of(cause: Cause) -> Refusal | None:
     """Return why a program whose worker ended while loading is refused; None: not its fault."""
     what = _REFUSALS.get(cause)
-    return None if what is None else Refusal(line=1, column=1, what=what)
+    if what is None:
+        return None
+    return Refusal(line=1, column=1, what=what, instead="move work from the top level into run()")

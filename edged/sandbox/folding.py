@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edged.sandbox.names import (
-    ADVICE,
+    ALIASABLE,
     BAR,
     BLOCKED_ATTRIBUTES,
+    ENUM_HOOKS,
     METHODS,
     MODULE_LABELS,
     NAMED_TUPLE_MEMBERS,
+    advise,
     fold,
     is_magic,
 )
@@ -72,6 +74,7 @@ class _Folding:
             if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
         }
         self._named_tuple_members = NAMED_TUPLE_MEMBERS - self._bound - stored
+        self._second_names: set[ast.AST] = set()  # both sides of `__str__ = __repr__`
         self._withheld = _PYTHON_BUILTINS - given - self._bound
         self._rules: dict[type[ast.AST], Callable[[Any, str], None]] = {
             kind: getattr(self, f"_fold_{kind.__name__.lower()}")
@@ -116,8 +119,11 @@ class _Folding:
                 rule(node, class_name)
 
     def _check_class_body(self, node: ast.ClassDef) -> None:
-        """Look at what only a class body may say: fields and slots."""
+        """Look at what only a class body may say: fields, slots, second names."""
+        defined = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
         for child in node.body:
+            if isinstance(child, ast.Assign) and _is_second_name(child, defined & ALIASABLE):
+                self._second_names.update((*child.targets, child.value))
             if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
                 self._refuse_private_field(child.target)
             if isinstance(child, ast.Assign) and any(
@@ -146,6 +152,8 @@ class _Folding:
 
     def _fold_name(self, node: Any, class_name: str) -> None:
         is_load = isinstance(node.ctx, ast.Load)
+        if node in self._second_names:
+            return
         if (is_load and node.id == "__name__") or (
             not is_load and class_name and node.id == "__slots__"
         ):
@@ -213,14 +221,25 @@ class _Folding:
     def _variable(self, node: ast.AST, name: str, class_name: str) -> str:
         if name in MODULE_LABELS:
             return fold(name)
-        if is_magic(name) or BAR in name:
+        if is_magic(name) or BAR in name or (class_name and name in ENUM_HOOKS):
             self._refuse(node, f"the name {name!r}", name)
         return fold(name, class_name)
 
     def _attribute(self, node: ast.AST, name: str, class_name: str) -> str:
-        if is_magic(name) or name in BLOCKED_ATTRIBUTES or BAR in name:
+        is_closed = is_magic(name) or name in BLOCKED_ATTRIBUTES or name in ENUM_HOOKS
+        if is_closed or BAR in name:
             self._refuse(node, f"the attribute {name!r}", name)
         return fold(name, class_name)
 
     def _refuse(self, node: ast.AST, what: str, name: str) -> None:
-        self._refusals.add(node, what, ADVICE.get(name, ""))
+        self._refusals.add(node, what, advise(name))
+
+
+def _is_second_name(node: ast.Assign, defined: set[str]) -> bool:
+    """Whether a class gives a magic method of its own a second name, or says `__hash__ = None`."""
+    names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if len(names) < len(node.targets) or not ALIASABLE.issuperset(names):
+        return False
+    if isinstance(node.value, ast.Constant):
+        return node.value.value is None and names == ["__hash__"]
+    return isinstance(node.value, ast.Name) and node.value.id in defined

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import (
     BuiltinMethodType,
     FunctionType,
+    GenericAlias,
     MappingProxyType,
     MethodDescriptorType,
     MethodType,
@@ -144,7 +145,9 @@ class Guards:
     def check_bases(self, defined: tuple[str, ...], *bases: object) -> tuple[object, ...]:
         """Return `bases` if a class defining these magic methods may have them, or TypeError."""
         for base in bases:
-            if not (is_own_class(base) or isinstance(base, BaseDoor) or self._is_given_base(base)):
+            plain = base.__origin__ if type(base) is GenericAlias else base
+            is_known = is_own_class(plain) or isinstance(plain, BaseDoor)
+            if not (is_known or self._is_given_base(plain)):
                 raise TypeError("this cannot be a base class of a program")
         classes = [base for base in bases if isinstance(base, type)]
         if any(issubclass(base, _SCALARS) for base in classes):

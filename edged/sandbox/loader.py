@@ -101,14 +101,15 @@ def _first_run(body: _Body) -> dict[str, object]:
         bound = body.run()
     except Exception as error:  # noqa: BLE001 # whatever the program raises is its author's to read
         kind, message = describe_error(error)
-        raise _refuse(f"a module body that fails ({kind}: {message})", _line_of(error)) from None
+        what = f"a module body that fails ({kind}: {message})"
+        raise _refuse(what, "make it run by itself", line=_line_of(error)) from None
     if not callable(bound.get(ENTRY)):
-        raise _refuse("a program whose run is no function", 1)
+        raise _refuse("a program whose run is no function", "leave run as it is defined", line=1)
     return bound
 
 
-def _refuse(what: str, line: int) -> ProgramRefused:
-    return ProgramRefused((Refusal(line=line, column=1, what=what),))
+def _refuse(what: str, instead: str, *, line: int) -> ProgramRefused:
+    return ProgramRefused((Refusal(line=line, column=1, what=what, instead=instead),))
 
 
 def _line_of(error: Exception) -> int:

@@ -7,6 +7,8 @@ judged here too, by the same rules.
 Runs in: zygote, workers. Talks to: nobody. Never: looks at a value.
 """
 
+import builtins
+
 from RestrictedPython.transformer import INSPECT_ATTRIBUTES
 
 # Prefixed to every private name of a program (`_score` becomes BAR + `_score`), so that "no leading
@@ -84,6 +86,14 @@ METHODS = frozenset(
 NAMED_TUPLE_MEMBERS = frozenset({"_asdict", "_fields", "_make", "_replace"})
 """Not private in spite of their underscore: a named tuple's interface."""
 
+ALIASABLE = METHODS - {"__exit__", "__init__", "__new__", "__post_init__"}
+"""A class may give one of these, that it defines, a second name: `__str__ = __repr__`."""
+
+ENUM_HOOKS = frozenset(
+    {"_generate_next_value_", "_ignore_", "_missing_", "_name_", "_order_", "_value_"}
+)
+"""Python would call these, but folded it does not find them: refused rather than ignored."""
+
 MODULE_LABELS = frozenset({"__all__", "__author__", "__version__"})
 
 ADVICE = {
@@ -113,9 +123,23 @@ ADVICE = {
     "__import__": "use an import statement",
     "__setattr__": "assign the attribute, or build a new object",
     "mro": "use isinstance",
-    "obj": "choose another name",
+    "_missing_": "look the value up in a classmethod of another name",
+    "_generate_next_value_": "write the values out",
+    "_value_": "use .value",
+    "_name_": "use .name",
 }
 """What to write instead, by the name that was refused."""
+
+
+def advise(name: str) -> str:
+    """Return what to write instead of a name that was refused."""
+    if name in ADVICE:
+        return ADVICE[name]
+    if is_magic(name):
+        return "Python's own attributes are closed; docs/programs.md lists the magic methods"
+    if hasattr(builtins, name):
+        return "docs/programs.md lists the builtins that programs have"
+    return "choose another name"
 
 
 def is_magic(name: str) -> bool:

@@ -27,4 +27,6 @@ def load_plain(source: str) -> PlainProgram:
         return PlainProgram(source)
     except Exception as error:  # noqa: BLE001 # whatever the program raises is its author's to read
         what = f"a module body that fails ({type(error).__name__}: {str(error)[:200]})"
-        raise ProgramRefused((Refusal(line=1, column=1, what=what),)) from None
+        raise ProgramRefused(
+            (Refusal(line=1, column=1, what=what, instead="make it run by itself"),)
+        ) from None

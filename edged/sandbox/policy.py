@@ -65,7 +65,7 @@ def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> Compi
     return CompiledProgram(code=_compile(tree), uses=uses)
 
 
-def _refuse(what: str, instead: str = "", *, line: int = 1, column: int = 1) -> ProgramRefused:
+def _refuse(what: str, instead: str, *, line: int = 1, column: int = 1) -> ProgramRefused:
     return ProgramRefused((Refusal(line=line, column=column, what=what, instead=instead),))
 
 
@@ -99,11 +99,14 @@ def _compile(tree: ast.Module) -> CodeType:
 def _syntax_refusal(error: BaseException) -> ProgramRefused:
     if isinstance(error, SyntaxError):
         return _refuse(
-            f"this syntax ({error.msg})", line=error.lineno or 1, column=error.offset or 1
+            f"this syntax ({error.msg})",
+            "write what Python can parse",
+            line=error.lineno or 1,
+            column=error.offset or 1,
         )
     if isinstance(error, RecursionError | MemoryError):
         return _refuse("such deep nesting", "split it into statements")
-    return _refuse(f"this source ({error})")
+    return _refuse(f"this source ({error})", "save it as plain UTF-8 text")
 
 
 def _check_tree(tree: ast.Module, limits: SourceLimits) -> None:

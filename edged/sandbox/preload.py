@@ -10,6 +10,7 @@ Runs in: zygote. Talks to: the standard library. Never: runs program text.
 import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import calendar  # noqa: F401
 import codecs
+import contextlib
 import hashlib
 import linecache  # noqa: F401
 import locale  # noqa: F401
@@ -37,3 +38,5 @@ for _name in _ENCODINGS.split():
 hashlib.sha256(b"")
 hashlib.blake2b(b"")
 unicodedata.lookup("BULLET")
+with contextlib.suppress(ImportError):  # from Python 3.12 on: arithmetic of very large integers
+    import _pylong  # type: ignore[import-not-found]  # noqa: F401

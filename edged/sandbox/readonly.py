@@ -25,9 +25,8 @@ from edged.sandbox.names import METHODS
 NEVER = 99
 """The level of what is nowhere given away."""
 
-_ENDING_METHODS = frozenset(
-    {"keys", "index", "count", "isdisjoint", "issubset", "issuperset"}
-)  # no part of the container comes out: keys and members are immutable, or sharing.py says no
+_COMPARING_METHODS = frozenset({"index", "count", "isdisjoint", "issubset", "issuperset"})
+"""No part of the container comes out, but to an `__eq__` of the program's."""
 _GIVING_METHODS = {"get": 1, "items": -1, "values": 0, "copy": 0}
 _ENDING_CALLS = frozenset({"len", "any", "all", "bool"})
 _GIVING_CALLS = {
@@ -35,11 +34,9 @@ _GIVING_CALLS = {
     **dict.fromkeys(("enumerate", "zip"), -1),
     **dict.fromkeys(("min", "max", "sum"), 1),
 }
-_TAKING_METHODS = {
-    **dict.fromkeys(("translate", "isdisjoint", "issubset", "issuperset"), NEVER),
-    **dict.fromkeys(("union", "difference", "intersection", "update", "extend"), 1),
-}
-"""Methods of Python's types that only read what they are given, and the level of what they keep."""
+_KEEPING_METHODS = frozenset({"union", "difference", "intersection", "update", "extend"})
+_TAKING_METHODS = _KEEPING_METHODS | {"translate", "isdisjoint", "issubset", "issuperset"}
+"""Methods of Python's types that only read what they are given; the first keep its parts."""
 
 _OPERATORS = METHODS & {
     f"__{prefix}{name}__"
@@ -69,6 +66,8 @@ class _Step:
     node: ast.expr | None = None
     names: tuple[tuple[str, int], ...] = ()
     is_given_away: bool = False
+    is_taken_apart: bool = False
+    """Whether it is the parts that are given away; `level` is theirs."""
     is_fresh: bool = False
     """Whether `node` gives a new container with the same parts (or a view of them)."""
 
@@ -151,7 +150,7 @@ class _Trail:
         is_fresh = False
         while at is not None:
             step = self._step(at, level)
-            if is_fresh and step.is_given_away:
+            if is_fresh and step.is_given_away and not step.is_taken_apart:
                 step = replace(step, level=step.level + 1)
             yield step
             is_fresh = step.is_fresh or (is_fresh and isinstance(step.node, ast.BoolOp | ast.IfExp))
@@ -178,18 +177,24 @@ class _Trail:
     def _operand_step(self, node: ast.expr, parent: ast.AST | None, level: int) -> _Step:
         """Where the program defines no operator, no other operand can keep this."""
         match parent:
+            case ast.Compare(ops=[ast.In() | ast.NotIn()], left=left) if (
+                self._has_operators and left is not node
+            ):
+                return _taken_apart(level)  # each part is compared, by __eq__
             case ast.BinOp() if not self._has_operators:
                 return _Step(level, parent, is_fresh=True)
             case ast.Compare() if not self._has_operators:
                 return _Step(level)
             case ast.AugAssign(value=value) if value is node and not self._has_operators:
-                return _Step(level + 1, is_given_away=True)
+                return _taken_apart(level)
         return _condition_step(node, parent, level)
 
     def _method_step(self, attribute: ast.Attribute, level: int) -> _Step:
         call = self._parents.get(attribute)
         if isinstance(call, ast.Call) and call.func is attribute:
-            if attribute.attr in _ENDING_METHODS:
+            if attribute.attr in _COMPARING_METHODS and self._has_operators:
+                return _taken_apart(level)
+            if attribute.attr == "keys" or attribute.attr in _COMPARING_METHODS:
                 return _Step(level)
             if attribute.attr not in _GIVING_METHODS:
                 return _Step(level, is_given_away=True)
@@ -206,8 +211,9 @@ class _Trail:
         )
         is_alone = len(call.args) == 1 and not call.keywords
         if is_alone and self._is_taking_method(call.func):
-            kept = _TAKING_METHODS[call.func.attr]  # type: ignore[attr-defined]
-            return _Step(level + kept, is_given_away=True)
+            # A class derived from collections.abc.Set inherits methods that call its own.
+            is_kept = call.func.attr in _KEEPING_METHODS or self._has_operators  # type: ignore[attr-defined]
+            return _taken_apart(level) if is_kept else _Step(level)
         if is_alone and (name in _ENDING_CALLS or _is_literal_join(call.func)):
             return _Step(level)
         if name in _GIVING_CALLS and (is_alone or name == "zip"):
@@ -251,6 +257,10 @@ class _Trail:
                 return True
             at = self._parents.get(at)
         return False
+
+
+def _taken_apart(level: int) -> _Step:
+    return _Step(level + 1, is_given_away=True, is_taken_apart=True)
 
 
 def _has_derived_class(tree: ast.Module) -> bool:

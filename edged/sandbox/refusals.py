@@ -21,12 +21,12 @@ class Refusal:
     """From 1."""
     what: str
     """Such that "… is not allowed" reads well after it."""
-    instead: str = ""
-    """What to write instead."""
+    instead: str
+    """What to write instead: those who write programs feed on it."""
 
     def __str__(self) -> str:
-        place = f"line {self.line}, column {self.column}: {self.what} is not allowed"
-        return f"{place}; {self.instead}" if self.instead else place
+        place = f"line {self.line}, column {self.column}"
+        return f"{place}: {self.what} is not allowed; {self.instead}"
 
 
 class ProgramRefused(Exception):
@@ -46,7 +46,7 @@ class RefusalList:
     def __init__(self) -> None:
         self._refusals: set[Refusal] = set()
 
-    def add(self, node: ast.AST, what: str, instead: str = "") -> None:
+    def add(self, node: ast.AST, what: str, instead: str) -> None:
         """Refuse `node`; one without a place of its own is refused at line 1."""
         line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
         self._refusals.add(Refusal(line=line, column=column, what=what, instead=instead))

@@ -32,6 +32,7 @@ from types import (
 from typing import Any, cast
 
 from edged.sandbox.facades import Facade
+from edged.sandbox.facades.structures import CachedProperty
 from edged.sandbox.guards import (
     BaseDoor,
     exit_without_traceback,
@@ -208,7 +209,7 @@ class Inventory:
             )
         elif isinstance(value, classmethod | staticmethod):
             self._take(value.__func__)
-        elif isinstance(value, functools.cached_property):
+        elif isinstance(value, CachedProperty):
             self._take(value.func)
         elif not _is_generated(name, value) and type(value) is not enum.property:
             self._take(value)

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
-from edged.sandbox.names import GUARDED_ATTRIBUTES, METHODS, OWN, is_magic
+from edged.sandbox.folding import bound_names
+from edged.sandbox.names import GUARDED_ATTRIBUTES, METHODS, OWN, advise, is_magic
 from edged.sandbox.refusals import RefusalList
 
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -37,13 +38,20 @@ _SELF_MATCHING: Final = frozenset(
         "tuple",
     }
 )
-_SYNTAX_NAMES: Final = {
-    "AsyncFunctionDef": "an async function",
-    "AsyncFor": "an async loop",
-    "AsyncWith": "an async with",
-    "Await": "await",
-    "TryStar": "except*",
+_PLAIN_INSTEAD: Final = "write it without async: nothing in a program waits"
+_SYNTAX: Final = {
+    "AsyncFunctionDef": ("an async function", _PLAIN_INSTEAD),
+    "AsyncFor": ("an async loop", _PLAIN_INSTEAD),
+    "AsyncWith": ("an async with", _PLAIN_INSTEAD),
+    "Await": ("await", _PLAIN_INSTEAD),
+    "TryStar": ("except*", "write except, and raise one exception at a time"),
+    "TypeAlias": ("a type statement", "assign the type to a name"),
+    "TypeVar": ("a type parameter", "leave it out, or use typing.TypeVar"),
+    "TypeVarTuple": ("a type parameter", "leave it out"),
+    "ParamSpec": ("a type parameter", "leave it out"),
+    "TemplateStr": ("a template string", "write an f-string"),
 }
+"""What to call a construct that is refused, and what to write instead."""
 
 
 class PolicyTransformer(RestrictingNodeTransformer):
@@ -61,11 +69,12 @@ class PolicyTransformer(RestrictingNodeTransformer):
     # RestrictedPython's own reports, turned into refusals.
 
     def error(self, node: ast.AST, info: str) -> None:
-        self._refusals.add(node, info)
+        self._refusals.add(node, info, "docs/programs.md says what programs may use")
 
     def not_allowed(self, node: ast.AST) -> None:
         name = type(node).__name__
-        self._refusals.add(node, _SYNTAX_NAMES.get(name, f"{name} syntax"))
+        known = (f"{name} syntax", "docs/programs.md lists the syntax that programs may use")
+        self._refusals.add(node, *_SYNTAX.get(name, known))
 
     def check_name(
         self,
@@ -76,7 +85,7 @@ class PolicyTransformer(RestrictingNodeTransformer):
         """Hold the first pass to its promise: no underscore in front, but for known magic."""
         is_magic_known = name in METHODS or name in ("__name__", "__slots__", "_")
         if name is not None and name.startswith("_") and not is_magic_known:
-            self._refusals.add(node, f"the name {name!r}")
+            self._refusals.add(node, f"the name {name!r}", advise(name))
 
     def _native(self, node: _Node) -> _Node:
         visited: _Node = self.node_contents_visit(node)
@@ -153,7 +162,7 @@ class PolicyTransformer(RestrictingNodeTransformer):
 
     def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
         if node.is_async:
-            self._refusals.add(node.target, "an async comprehension")
+            self._refusals.add(node.target, "an async comprehension", _PLAIN_INSTEAD)
         return self._native(node)
 
     def visit_With(self, node: ast.With) -> ast.AST:
@@ -205,16 +214,16 @@ class PolicyTransformer(RestrictingNodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        if node.keywords:
-            self._refusals.add(
-                node, f"a class keyword ({node.keywords[0].arg!r})", "write a plain class"
-            )
+        # What a TypedDict says about its keys means nothing at run time.
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "total"]
+        for keyword in node.keywords:
+            instead = "write a plain class; for an abstract one inherit from abc.ABC"
+            self._refusals.add(node, f"a class keyword ({keyword.arg!r})", instead)
         was_in_class, self._is_in_class = self._is_in_class, True
         node = self._native(node)
         self._is_in_class = was_in_class
         self.check_name(node, node.name)
-        functions = (part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef))
-        defined = sorted({name for name in functions if is_magic(name)})
+        defined = sorted({name for name in bound_names(node) if is_magic(name)})
         names = ast.Constant(tuple(defined))  # type: ignore[arg-type]  # the compiler takes tuples
         vetted = _hook("_bases_", names, *node.bases, place=node)
         node.bases = (

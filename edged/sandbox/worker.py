@@ -148,7 +148,9 @@ class Worker:
                 "a program that takes too long to load", "move work into run()"
             ) from None
         except MemoryError:
-            raise _refused("a program that takes too much memory to load", "") from None
+            raise _refused(
+                "a program that takes too much memory to load", "build less at the top level"
+            ) from None
 
     def _limit_memory(self, soft_bytes: int, *, keep_hard: bool) -> None:
         if layers.RLIMITS in self._without:

@@ -159,7 +159,8 @@ _WORDS = (
 
 def _typing() -> dict[str, object]:
     offered: dict[str, object] = {
-        name: TypingName(origin=origin) for name, origin in _ORIGINS.items()
+        name: TypingName(origin=origin, bases=() if origin is str else (origin,))
+        for name, origin in _ORIGINS.items()
     }
     offered |= {name: TypingName() for name in _WORDS.split()}
     offered |= {name: TypingName(bases=(GenericBase,)) for name in ("Generic", "Protocol")}

@@ -1,4 +1,4 @@
-"""Modules for numbers and time: math, decimal, fractions, numbers, statistics, random, datetime.
+"""Numbers and time: math, decimal, fractions, numbers, statistics, random, time, datetime.
 
 Runs in: workers. Talks to: the standard library. Never: offers the decimal context, which outlives
 a call.
@@ -11,6 +11,7 @@ import math
 import numbers
 import random
 import statistics
+import time
 from typing import Self
 
 from edged.sandbox.facades.offer import Offer, pick
@@ -51,6 +52,7 @@ def offers() -> Offer:
         "fractions": pick(fractions, "Fraction"),
         "numbers": pick(numbers, "Complex Integral Number Rational Real"),
         "statistics": pick(statistics, _STATISTICS),
+        "time": pick(time, "monotonic monotonic_ns perf_counter perf_counter_ns time time_ns"),
         "datetime": pick(dt, "MAXYEAR MINYEAR UTC date datetime time timedelta timezone"),
     }
 

@@ -50,7 +50,7 @@ def offers(guards: Guards) -> Offer:
         ),
         "functools": pick(functools, "cache cmp_to_key lru_cache partial reduce")
         | {
-            "cached_property": cached_property,
+            "cached_property": CachedProperty,
             "total_ordering": lambda cls: total_ordering(guards, cls),
             "wraps": wraps,
         },
@@ -98,8 +98,25 @@ def named_tuple(
     )
 
 
-def cached_property(function: Callable[[object], object]) -> functools.cached_property[object]:
-    return functools.cached_property(function)
+class CachedProperty:
+    """functools.cached_property without the lock of Python 3.11: a lock outlives the call."""
+
+    __slots__ = ("_name", "func")
+
+    def __init__(self, func: Callable[[Any], object]) -> None:
+        self.func = func
+        self._name = ""
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = self._name or name
+
+    def __get__(self, instance: Any, _owner: type | None = None) -> object:
+        if instance is None:
+            return self
+        kept = vars(instance)
+        if self._name not in kept:
+            kept[self._name] = self.func(instance)
+        return kept[self._name]
 
 
 def total_ordering(guards: Guards, cls: Any) -> type:

@@ -49,9 +49,9 @@ def offers() -> Offer:
         "urllib.parse": pick(
             urllib.parse,
             "parse_qs parse_qsl quote quote_plus unquote unquote_plus urlencode urljoin urlparse"
-            " urlsplit urlunparse"
-            " urlunsplit",
-        ),
+            " urlunparse urlunsplit",
+        )
+        | {"urlsplit": urlsplit},
         "base64": pick(
             base64,
             "b16decode b16encode b32decode b32encode b64decode b64encode standard_b64decode"
@@ -71,6 +71,18 @@ def sequence_matcher(
 ) -> difflib.SequenceMatcher[str]:
     """Make a SequenceMatcher. Not the class: its methods set attributes on any `self`."""
     return difflib.SequenceMatcher(isjunk, a, b, autojunk)
+
+
+def urlsplit(
+    url: AnyStr,
+    scheme: AnyStr | None = None,
+    allow_fragments: bool = True,  # noqa: FBT001, FBT002
+) -> object:
+    """Split a URL that is exactly text or bytes: the library keeps what it was given, as a key."""
+    empty = url[:0]
+    if any(type(part) not in (str, bytes) for part in (url, scheme or empty)):
+        raise TypeError("a URL must be text")
+    return urllib.parse.urlsplit(url, scheme or empty, bool(allow_fragments))
 
 
 # The re module: its functions keep the pattern object they were given, so a pattern must be exactly

@@ -1,0 +1,37 @@
+"""The programs written for these tests, as payloads."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edged.trial.payloads import INPUT, Payload
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def read(file_name: str) -> list[Payload]:
+    """Return the programs of a file, each under its line `### name | expect`."""
+    parts = (PROGRAMS / file_name).read_text().split("\n### ")[1:]
+    return [_payload(*part.split("\n", 1)) for part in parts]
+
+
+def _payload(head: str, code: str) -> Payload:
+    name, _, expect = head.partition(" | ")
+    return Payload(
+        name=name,
+        category="own",
+        code=code,
+        expect=frozenset((expect or "ok").split("|")),
+        input_json=json.dumps(INPUT).encode(),
+    )
+
+
+@pytest.fixture(scope="session")
+def attacks() -> list[Payload]:
+    return read("attacks.txt")
+
+
+@pytest.fixture(scope="session")
+def ordinary() -> list[Payload]:
+    return read("ordinary.txt")
