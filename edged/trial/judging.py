@@ -22,6 +22,7 @@ PWNED: Final = "pwned"
 FAILED: Final = "failed"
 SUPERVISION: Final = "supervision"
 _NONE: Final = "none"
+_ENDS_WORKER: Final = frozenset({"seccomp", "process"})
 _SEVERITY: Final = ("ok", "blocked", "memory", "timeout", FAILED, PWNED)
 _DETAIL_CHARS: Final = 300
 
@@ -89,8 +90,8 @@ async def _call(pool: Pool, payload: Payload, key: str, without: frozenset[str])
     for _ in range(CALLS):
         result = await pool.call(key, payload.input_json)
         endings.append(_ended(result, payload, without))
-        if endings[-1].verdict not in ("ok", "blocked"):
-            break
+        if endings[-1].verdict not in ("ok", "blocked") or endings[-1].layer in _ENDS_WORKER:
+            break  # nothing is left that a next call could find
     return max(endings, key=lambda ending: _SEVERITY.index(ending.verdict))
 
 
