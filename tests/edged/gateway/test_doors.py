@@ -23,7 +23,9 @@ from edged.pool.barriers import MINIMUM
 from scripts.support.stack import EdgeProcess, until
 
 LOOP = "def run(input_data):\n    while True:\n        pass\n"
-HOG = 'def run(input_data):\n    rows = []\n    while True:\n        rows.append("x" * 20_000_000)\n'
+HOG = (
+    'def run(input_data):\n    rows = []\n    while True:\n        rows.append("x" * 20_000_000)\n'
+)
 RAISE = 'def run(input_data):\n    return 1 / input_data["by"]\n'
 CONFIDENT = 'def run(input_data):\n    return {"output": "ä", "confidence": 0.25}\n'
 ANYTHING = {"type": "object"}
