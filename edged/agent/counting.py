@@ -3,6 +3,7 @@
 Runs in: the agent. Never: keeps an input or an output; an output is counted under its name.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ SKETCH_ACCURACY = 0.01  # relative: a p99 of 10 ms is told as 9.9 to 10.1
 CONFIDENCE_BINS = 10
 MAX_OUTPUTS = 200  # names in one batch; free texts are all different
 OTHER = "other"
+HELD = 4_096  # latencies that wait to be sketched: many are equal, and cost one step together
 
 ArmKey = tuple[str, int, str]  # task, version, arm
 
@@ -25,7 +27,8 @@ class ArmCount:
         self.executions = 0
         self.outcomes: dict[str, int] = {}
         self.outputs: dict[str, int] = {}
-        self.latency = DDSketch(SKETCH_ACCURACY)
+        self._latency = DDSketch(SKETCH_ACCURACY)
+        self._held_ms: list[float] = []
         self.confidence_bins = [0] * CONFIDENCE_BINS
         self.caller_timeouts = 0
 
@@ -39,7 +42,9 @@ class ArmCount:
         at = None if confidence is None else _bin(float(confidence))
         self.executions += 1
         self.outcomes[status] = self.outcomes.get(status, 0) + 1
-        self.latency.add(latency_ms)
+        self._held_ms.append(latency_ms)
+        if len(self._held_ms) >= HELD:
+            self._sketch_held()
         if at is not None:
             self.confidence_bins[at] += 1
         if output_name:
@@ -52,7 +57,13 @@ class ArmCount:
             name = OTHER
         self.outputs[name] = self.outputs.get(name, 0) + 1
 
+    def _sketch_held(self) -> None:
+        held_ms, self._held_ms = self._held_ms, []
+        for latency_ms, count in Counter(held_ms).items():
+            self._latency.add(latency_ms, count)
+
     def summary(self, key: ArmKey) -> wire.ArmSummary:
+        self._sketch_held()
         task, version, name = key
         return wire.ArmSummary(
             task=task,
@@ -60,7 +71,7 @@ class ArmCount:
             arm=name,
             executions=self.executions,
             outcomes=self.outcomes,
-            latency_sketch=DDSketchProto.to_proto(self.latency).SerializeToString(),
+            latency_sketch=DDSketchProto.to_proto(self._latency).SerializeToString(),
             confidence_bins=self.confidence_bins,
             output_mix=self.outputs,
             caller_timeouts=self.caller_timeouts,

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 FOLLOW_INTERVAL_S = 0.2
 MAX_RECORD_BYTES = 2 * 1024 * 1024  # of samples in a batch: a quarter of the link's message limit
 BACKLOG = 64  # unacknowledged batches; with more, counts alone close no batch before its age
+REST_S = 1.0  # counts alone close no batch sooner after the last: each costs four fsyncs
 KINDS: tuple[LogKind, ...] = ("executions", "validations", "decisions")
 
 
@@ -59,6 +60,7 @@ class Batcher:
             "decisions": self._add_decision,
         }
         self._batch = OpenBatch(clock())
+        self._sealed_s = float("-inf")
         self.upload_interval_s = settings.upload_interval_sec  # until home asks for another
         self.sealed = asyncio.Event()  # set whenever a batch was sealed; the link clears it
 
@@ -179,7 +181,8 @@ class Batcher:
         batch, size = self._batch, self._settings.batch_size
         if batch.records >= size or batch.record_bytes >= MAX_RECORD_BYTES:
             return True
-        return batch.executions >= size and self._folder.count < BACKLOG
+        is_rested = self._clock() - self._sealed_s >= REST_S
+        return batch.executions >= size and is_rested and self._folder.count < BACKLOG
 
     def _seal(self) -> None:
         self.number += 1
@@ -198,4 +201,5 @@ class Batcher:
             dropped=batch.dropped.total(),
         )
         self._batch = OpenBatch(self._clock())
+        self._sealed_s = self._clock()
         self.sealed.set()

@@ -6,7 +6,7 @@ from loopai.control.v1 import link_pb2 as wire
 from edged.agent.batches import BatchFolder
 from edged.agent.counting import MAX_OUTPUTS, OTHER
 from edged.agent.privacy.modes import Mode
-from edged.agent.telemetry import BACKLOG, Batcher
+from edged.agent.telemetry import BACKLOG, REST_S, Batcher
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
@@ -68,6 +68,20 @@ async def test_a_full_batch_is_closed_by_size(layout, append, start):
     await start(batch_size=5).follow()
 
     assert executions(layout) == [5]
+
+
+async def test_counts_alone_close_no_batch_right_after_the_last(layout, clock, append, start):
+    batcher = start(batch_size=5)
+    for _ in range(3):
+        append(5)
+        await batcher.follow()
+    hurried = executions(layout)
+
+    clock.advance(REST_S)
+    await batcher.follow()
+
+    assert hurried == [5]
+    assert executions(layout) == [5, 10]
 
 
 async def test_nothing_new_seals_nothing(layout, clock, start):
