@@ -10,10 +10,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.bench import execute, follow, pool, rpc
+from scripts.support.bench import execute, follow, pool, programs, rpc
 
 # A module offers add_arguments(parser), run(folder, options, say) and describe(report).
-BENCHMARKS = {"execute": execute, "follow": follow, "pool": pool, "rpc": rpc}
+BENCHMARKS = {
+    "execute": execute,
+    "follow": follow,
+    "pool": pool,
+    "programs": programs,
+    "rpc": rpc,
+}
 
 
 def main() -> int:

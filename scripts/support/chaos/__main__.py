@@ -11,11 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.chaos import kill, neighbours
+from scripts.support.chaos import kill, mutants, neighbours
 from scripts.support.stack import StackError
 
 # A module offers add_arguments(parser), run(folder, options, say) and is_good(report).
-SCENARIOS = {"kill": kill, "neighbours": neighbours}
+SCENARIOS = {"kill": kill, "mutants": mutants, "neighbours": neighbours}
 
 
 def main() -> int:
