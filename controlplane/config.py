@@ -62,6 +62,7 @@ class Environment(BaseSettings):
     llm_budget_usd: float = Field(default=LlmSettings().budget_usd, gt=0)
     improvement: ImprovementSettings = ImprovementSettings()
     rollout: RolloutSettings = RolloutSettings()
+    link: LinkSettings = LinkSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +189,7 @@ def load(**flags: Any) -> Settings:
             is_insecure=tls is None and not _is_loopback(given.host),
         ),
         storage=StorageSettings(data_dir=folder, database_url=_database_url(given, folder)),
-        link=LinkSettings(),
+        link=given.link,
         llm=_llm(given),
         improvement=given.improvement,
         rollout=given.rollout,

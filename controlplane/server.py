@@ -46,6 +46,7 @@ from controlplane.storage.outbox import OutboxFollower, Wakeups
 from controlplane.storage.upgrade import upgrade
 from controlplane.tasks.catalog import Tasks
 from controlplane.tasks.examples import Examples
+from controlplane.telemetry.erasing import Erasing
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.metrics import Metrics
 from controlplane.telemetry.report import Reports
@@ -160,6 +161,7 @@ class Assembly:
             edges=self._edges,
             targets=Targets(self._database, utc_now),
             ingest=Ingest(self._database, utc_now),
+            erasing=Erasing(self._database, utc_now),
             blobs=self._blobs,
             wakeups=self._wakeups,
             signing_key=self._signing_key,

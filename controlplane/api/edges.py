@@ -28,7 +28,10 @@ class EdgeTaskView(BaseModel):
 
 
 class EdgeView(BaseModel):
-    """executions: counted so far by task; they arrive with telemetry, so they lag."""
+    """executions: counted so far by task; they arrive with telemetry, so they lag.
+
+    dropped: what the edge could not count or send, by reason.
+    """
 
     deployment_id: str
     name: str
@@ -40,6 +43,7 @@ class EdgeView(BaseModel):
     applied_sequence: int
     refused: str
     batches_pending: int
+    dropped: dict[str, int]
     problems: list[str]
     tasks: list[EdgeTaskView]
     executions: dict[str, int]
@@ -87,6 +91,7 @@ def _view(
         applied_sequence=row.applied_sequence,
         refused=row.refused,
         batches_pending=row.batches_pending,
+        dropped=row.dropped,
         problems=row.problems,
         tasks=[
             EdgeTaskView(

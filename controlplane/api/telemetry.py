@@ -16,7 +16,11 @@ router = APIRouter(prefix="/tasks/{task}/telemetry", tags=["telemetry"])
 
 
 class ArmView(BaseModel):
-    """One version's arm; latency_ms by quantile: p50, p90, p95, p99."""
+    """One version's arm; latency_ms by quantile: p50, p90, p95, p99.
+
+    confidence_bins: ten equal bins over 0 to 1, [] where programs say none. output_mix: count by
+    the output's index in the schema's enum, or by a hash under the edge's own key.
+    """
 
     version: int
     arm: str
@@ -24,6 +28,8 @@ class ArmView(BaseModel):
     outcomes: dict[str, int]
     caller_timeouts: int
     latency_ms: dict[str, float] | None
+    confidence_bins: list[int]
+    output_mix: dict[str, int]
 
 
 class TelemetryView(BaseModel):

@@ -24,6 +24,7 @@ from controlplane.link import codec, telemetry_codec
 from controlplane.link.settings import LinkSettings
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.outbox import FLEET, Wakeups
+from controlplane.telemetry.erasing import Erasing
 from controlplane.telemetry.ingest import Ingest
 from edged.artifacts.manifest import Digest
 from edged.artifacts.signing import SigningKey
@@ -50,6 +51,7 @@ class LinkParts:
     edges: Edges
     targets: Targets
     ingest: Ingest
+    erasing: Erasing
     blobs: Blobs
     wakeups: Wakeups
     signing_key: SigningKey
@@ -81,6 +83,7 @@ class Session:
             "state_report": self._on_state_report,
             "artifact_request": self._on_artifact_request,
             "telemetry": self._on_telemetry,
+            "erasure": self._on_erasure,
         }
 
     async def run(self) -> None:
@@ -89,6 +92,8 @@ class Session:
         welcome = pb.Welcome(
             heartbeat_interval_s=settings.heartbeat_interval_s,
             max_telemetry_bytes=settings.max_telemetry_bytes,
+            upload_interval_s=settings.upload_interval_s,
+            batches_per_s=settings.batches_per_s,
         )
         await self._send(pb.ConnectResponse(welcome=welcome))
         async with asyncio.TaskGroup() as tasks:
@@ -218,6 +223,17 @@ class Session:
         log.debug("telemetry_counted", edge=self._deployment_id, number=batch.number, new=is_new)
         acknowledged = pb.TelemetryAck(log_id=batch.log_id, number=batch.number)
         await self._send(pb.ConnectResponse(telemetry_ack=acknowledged))
+
+    async def _on_erasure(self, message: pb.ConnectRequest) -> None:
+        erasure = telemetry_codec.erasure(message.erasure)
+        erased = await self._parts.erasing.erase(
+            self._organisation_id, self._deployment_id, erasure
+        )
+        log.info(
+            "erased", edge=self._deployment_id, erasure=erasure.erasure_id, stored_things=erased
+        )
+        ack = pb.ErasureAck(erasure_id=erasure.erasure_id, part=erasure.part, erased=erased)
+        await self._send(pb.ConnectResponse(erasure_ack=ack))
 
     async def _send(self, message: pb.ConnectResponse) -> None:
         async with self._writing:

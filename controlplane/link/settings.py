@@ -36,6 +36,10 @@ class LinkSettings:
     """Both ways, after decompression; a telemetry batch is about 1 MB at most."""
     max_telemetry_bytes: int = 4 * 1024 * 1024
     """Told to every edge; half the message limit leaves room for what grows."""
+    upload_interval_s: int = 0
+    """Told to every edge: close telemetry batches at this age; 0 leaves it to the edge."""
+    batches_per_s: int = 20
+    """Told to every edge: a fleet that was cut off for days must not come back all at once."""
     chunk_bytes: int = 64 * 1024
     """An artifact's piece: small enough that a state or an acknowledgement is never long behind,
     and that a thousand edges which fetch at the same time hold little memory."""
@@ -47,5 +51,7 @@ class LinkSettings:
     """Told to an edge that found the server full."""
 
     def __post_init__(self) -> None:
+        if self.upload_interval_s < 0 or self.batches_per_s < 0:
+            raise ValueError("upload_interval_s and batches_per_s must not be negative")
         if self.max_telemetry_bytes > self.max_message_bytes:
             raise ValueError("max_telemetry_bytes exceeds max_message_bytes")

@@ -15,6 +15,7 @@ from loopai.control.v1 import link_pb2 as pb
 
 from controlplane.errors import LinkMisused
 from controlplane.link.codec import MAX_SEQUENCE, MAX_VERSION
+from controlplane.telemetry.erasing import Erasure
 from controlplane.telemetry.values import ArmCount, Batch, Decision, Sample, Validation
 
 log = structlog.get_logger()
@@ -55,6 +56,20 @@ def batch(message: pb.TelemetryBatch, *, received_at: datetime) -> Batch:
             for record in islice(message.decisions, MAX_RECORDS)
             if _is_decision(record)
         ],
+    )
+
+
+def erasure(message: pb.ErasureRequest) -> Erasure:
+    """Raises LinkMisused: unlike a batch, what should be erased must not be passed over."""
+    if not 0 < len(message.erasure_id) <= 36 or not 0 < len(message.task) <= 63:
+        raise LinkMisused(reason="erasure: must name itself and a task")
+    if len(message.execution_ids) > MAX_RECORDS:
+        raise LinkMisused(reason=f"erasure.execution_ids: at most {MAX_RECORDS} a part")
+    return Erasure(
+        erasure_id=message.erasure_id,
+        part=message.part,
+        task=message.task,
+        execution_ids=[each[:36] for each in message.execution_ids],
     )
 
 

@@ -164,6 +164,7 @@ class EdgeRow(Base):
     batches_pending: Mapped[int] = mapped_column(BigInteger, default=0)
     problems: Mapped[list[Any]] = mapped_column(Json, default=list)
     refused: Mapped[str] = mapped_column(Text, default="")  # why the last whole state was
+    dropped: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)  # at the edge, by reason
 
 
 class EdgeTask(Base):
@@ -191,6 +192,20 @@ class TelemetryReceipt(Base):
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     received_at: Mapped[datetime]
     dropped: Mapped[dict[str, Any]] = mapped_column(Json)  # at the edge, by reason
+
+
+class ErasureRow(Base):
+    """What an edge asked to have erased here, and how much of it there was; the account of it."""
+
+    __tablename__ = "erasures"
+
+    erasure_id: Mapped[str] = mapped_column(Id, primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("edges.deployment_id"))
+    task: Mapped[str] = mapped_column(Name)
+    executions: Mapped[int]
+    erased: Mapped[int]
+    erased_at: Mapped[datetime]
 
 
 class TelemetryCount(Base):

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from controlplane.clock import Clock
 from controlplane.storage import outbox
 from controlplane.storage.database import Database
-from controlplane.storage.models import TelemetryCount, TelemetryReceipt
+from controlplane.storage.models import EdgeRow, TelemetryCount, TelemetryReceipt
 from controlplane.telemetry import records, sketches
 from controlplane.telemetry.values import ArmCount, Batch
 
@@ -44,6 +44,8 @@ class Ingest:
             await session.flush()
             for arm in batch.arms:
                 await _count(session, organisation_id, deployment_id, arm, batch.sealed_at)
+            if batch.dropped:
+                await _note_dropped(session, deployment_id, batch.dropped)
             await records.keep(session, organisation_id, deployment_id, batch, self._clock())
             await _forget(session, deployment_id, batch)
             self._announce(session, organisation_id, batch)
@@ -68,6 +70,15 @@ class Ingest:
             received_at=self._clock(),
             dropped=dict(batch.dropped),
         )
+
+
+async def _note_dropped(
+    session: AsyncSession, deployment_id: str, dropped: Mapping[str, int]
+) -> None:
+    """Add to what the edge said that it had to drop."""
+    edge = await session.get(EdgeRow, deployment_id, with_for_update=True)
+    if edge is not None:
+        edge.dropped = _bounded(_summed(edge.dropped, dropped))
 
 
 async def _is_counted(session: AsyncSession, deployment_id: str, batch: Batch) -> bool:

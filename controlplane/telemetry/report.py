@@ -15,6 +15,7 @@ from controlplane.storage.models import TelemetryCount
 from controlplane.telemetry import sketches
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
+SHOWN_OUTPUTS = 100  # of an arm, the frequent ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class ArmReport:
     outcomes: dict[str, int]
     caller_timeouts: int
     latency_ms: dict[str, float] | None
+    confidence_bins: list[int]
+    output_mix: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,21 @@ def _arm(version: int, arm: str, rows: Sequence[TelemetryCount]) -> ArmReport:
         outcomes=_outcomes(rows),
         caller_timeouts=sum(row.caller_timeouts for row in rows),
         latency_ms=_latency(rows),
+        confidence_bins=_bins(rows),
+        output_mix=_output_mix(rows),
     )
+
+
+def _bins(rows: Sequence[TelemetryCount]) -> list[int]:
+    known = [row.confidence_bins for row in rows if row.confidence_bins]
+    return [sum(column) for column in zip(*known, strict=True)]
+
+
+def _output_mix(rows: Sequence[TelemetryCount]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row.output_mix)
+    return dict(total.most_common(SHOWN_OUTPUTS))
 
 
 def _outcomes(rows: Sequence[TelemetryCount]) -> dict[str, int]:

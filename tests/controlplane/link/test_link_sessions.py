@@ -24,6 +24,7 @@ from controlplane.link.session import LinkParts
 from controlplane.link.settings import LinkDoor, LinkSettings
 from controlplane.storage.keys import KeyFolder
 from controlplane.storage.outbox import OutboxFollower, Wakeups
+from controlplane.telemetry.erasing import Erasing
 from controlplane.telemetry.ingest import Ingest
 from controlplane.telemetry.report import Reports
 from edged.artifacts.archive import digest_of, read
@@ -55,6 +56,7 @@ class Home:
             edges=self.edges,
             targets=Targets(database, clock),
             ingest=Ingest(database, clock),
+            erasing=Erasing(database, clock),
             blobs=blobs,
             wakeups=self.wakeups,
             signing_key=self.signing_key,
