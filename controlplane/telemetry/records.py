@@ -32,6 +32,7 @@ async def keep(
     for samples in _portions(batch.samples):
         fresh = [owner | _fields(sample) for sample in await _new_samples(session, samples)]
         await _insert(session, ExecutionSample, fresh)
+        await _note_draws(session, organisation_id, samples)
     for validations in _portions(batch.validations):
         new = await _new_validations(session, organisation_id, validations)
         await _insert(session, ValidationRow, [owner | asdict(each) for each in new])
@@ -80,6 +81,21 @@ async def _new_samples(session: AsyncSession, samples: Sequence[Sample]) -> list
     query = select(ExecutionSample.execution_id).where(ExecutionSample.execution_id.in_(fresh))
     known = set(await session.scalars(query))
     return [sample for key, sample in fresh.items() if key not in known]
+
+
+async def _note_draws(
+    session: AsyncSession, organisation_id: str, samples: Sequence[Sample]
+) -> None:
+    """Say of executions that came first in a full log how they were drawn after all."""
+    drawn = {sample.execution_id: sample for sample in samples if sample.channel}
+    query = select(ExecutionSample).where(
+        ExecutionSample.organisation_id == organisation_id,
+        ExecutionSample.execution_id.in_(drawn),
+        ExecutionSample.channel == "",
+    )
+    for row in await session.scalars(query):
+        row.channel = drawn[row.execution_id].channel
+        row.inclusion_probability = drawn[row.execution_id].inclusion_probability
 
 
 async def _new_validations(

@@ -25,6 +25,7 @@ from edged.agent.batches import BatchFolder
 from edged.agent.control import AgentControl
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
+from edged.agent.erasures import Erasures
 from edged.agent.folder import FolderSource
 from edged.agent.identity import IdentityFile, log_id
 from edged.agent.link import Link, LinkSettings
@@ -81,6 +82,8 @@ class Agent:
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
+        else:
+            self._erasures = self._erase(layout)
         self._statistician = Statistician(layout)
         self._retention = self._keep(deployment, layout, store, decisions)
         self._report = Report(self._report_parts(deployment, layout))
@@ -100,6 +103,7 @@ class Agent:
         parts: dict[str, Part] = {
             "control": self._control.run,
             "folder": self._folder.run,
+            "erasures": self._erasures.run,
             "shadow": self._shadow.run,
             "rollouts": self._rollouts.run,
             "statistics": self._statistician.run,
@@ -136,6 +140,10 @@ class Agent:
             chores=chores,
             on_drop=batcher.drop if batcher is not None else lambda _kind, _lines: None,
         )
+
+    def _erase(self, layout: Layout) -> Erasures:
+        holders = [each for each in (self._batcher, self._validators) if each is not None]
+        return Erasures(layout, self._batches, holders, has_home=self._batcher is not None)
 
     def _versions_in_use(self) -> set[tuple[str, int]]:
         routes = self._applier.routes.tasks
@@ -187,6 +195,7 @@ class Agent:
             time.monotonic,
             time.time,
         )
+        self._erasures = self._erase(layout)
         settings = LinkSettings(
             address=cloud.link_address,
             is_secure=cloud.is_secure,
@@ -207,6 +216,7 @@ class Agent:
             downloads=downloads,
             batches=self._batches,
             batcher=self._batcher,
+            erasures=self._erasures,
             releaser=self._releaser,
             applier=self._applier,
             clock=time.time,

@@ -32,6 +32,7 @@ class OpenBatch:
         self.dropped: Counter[str] = Counter()
         self._arms: dict[ArmKey, ArmCount] = {}
         self._message = wire.TelemetryBatch()
+        self._by_id: dict[str, wire.ExecutionSummary] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -46,7 +47,17 @@ class OpenBatch:
         self.executions += 1
 
     def add_execution(self, record: wire.ExecutionSummary) -> None:
+        """Add a record; one that is there already only learns how it was drawn."""
+        known = self._by_id.get(record.execution_id)
+        if known is not None:
+            known.is_sampled |= record.is_sampled
+            known.channel = known.channel or record.channel
+            known.inclusion_probability = max(
+                known.inclusion_probability, record.inclusion_probability
+            )
+            return
         self._message.executions.append(record)
+        self._by_id[record.execution_id] = self._message.executions[-1]
         self.records += 1
         self.record_bytes += record.ByteSize()
 
@@ -62,7 +73,9 @@ class OpenBatch:
 
     def forget(self, task: str, execution_ids: frozenset[str]) -> int:
         """Take out the records of these executions; their counts stay. Returns how many went."""
-        return forget_records(self._message, task, execution_ids)
+        gone = forget_records(self._message, task, execution_ids)
+        self._by_id = {each.execution_id: each for each in self._message.executions}
+        return gone
 
     def finished(self, log_id: str, number: int, mode: Mode, sealed_at_s: float) -> bytes:
         """Return the serialised TelemetryBatch."""

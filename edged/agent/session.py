@@ -14,6 +14,7 @@ from loopai.control.v1 import link_pb2 as wire
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
 from edged.agent.download import Downloads
+from edged.agent.erasures import Erasures
 from edged.agent.identity import Identity
 from edged.agent.releasing import Releaser
 from edged.agent.sending import BatchSender
@@ -46,6 +47,7 @@ class Parts:
     downloads: Downloads
     batches: BatchFolder
     batcher: Batcher
+    erasures: Erasures
     releaser: Releaser
     applier: Applier
     clock: Callable[[], float]
@@ -80,6 +82,7 @@ class Session:
             tasks.create_task(self._receive(stream))
             tasks.create_task(self._apply_states())
             tasks.create_task(self._send_batches(welcome))
+            tasks.create_task(self._parts.erasures.ask_home(self._outgoing.put))
             tasks.create_task(self._heartbeat(max(1, welcome.heartbeat_interval_s)))
 
     async def _receive(self, stream: Stream) -> None:
@@ -92,6 +95,8 @@ class Session:
                 self._parts.downloads.receive(message.artifact_chunk)
             elif kind == "telemetry_ack":
                 self._sender.acknowledge(message.telemetry_ack.number)
+            elif kind == "erasure_ack":
+                self._parts.erasures.acknowledge(message.erasure_ack)
             elif kind == "retry_after":
                 asked = message.retry_after
                 raise RetryLater(asked.delay_ms / 1000, asked.reason)

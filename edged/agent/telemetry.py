@@ -24,6 +24,7 @@ FOLLOW_INTERVAL_S = 0.2
 MAX_RECORD_BYTES = 2 * 1024 * 1024  # of samples in a batch: a quarter of the link's message limit
 BACKLOG = 64  # unacknowledged batches; with more, counts alone close no batch before its age
 REST_S = 1.0  # counts alone close no batch sooner after the last: each costs four fsyncs
+ERASED = b"{}"  # what an erasure leaves of a line in a file that is followed
 KINDS: tuple[LogKind, ...] = ("executions", "validations", "decisions")
 
 
@@ -61,6 +62,7 @@ class Batcher:
         }
         self._batch = OpenBatch(clock())
         self._sealed_s = float("-inf")
+        self._forgotten: set[str] = set()  # ids of executions that were erased
         self.upload_interval_s = settings.upload_interval_sec  # until home asks for another
         self.sealed = asyncio.Event()  # set whenever a batch was sealed; the link clears it
 
@@ -95,9 +97,10 @@ class Batcher:
         """Close batches at the age that home asks for; 0: at the configured one."""
         self.upload_interval_s = upload_interval_s or self._settings.upload_interval_sec
 
-    def forget_executions(self, task: str, execution_ids: frozenset[str]) -> int:
-        """Take the records of these executions out of the open batch; returns how many went."""
-        return self._batch.forget(task, execution_ids)
+    def forget_executions(self, task: str, execution_ids: frozenset[str]) -> None:
+        """Take the records of these executions out of the open batch, and let none in any more."""
+        self._forgotten |= execution_ids
+        self._batch.forget(task, execution_ids)
 
     def flush(self) -> None:
         """Take and seal everything that is in the logs now: the last act before stopping."""
@@ -136,6 +139,8 @@ class Batcher:
                 yield chunk
 
     def _take_line(self, kind: LogKind, line: bytes) -> None:
+        if line.startswith(ERASED):
+            return
         try:
             self._take[kind](line)
         except Withheld as withheld:
@@ -162,7 +167,9 @@ class Batcher:
             return ""
 
     def _add_validation(self, line: bytes) -> None:
-        self._batch.add_validation(self._releaser.release(orjson.loads(line)))
+        validation = orjson.loads(line)
+        if validation["execution_id"] not in self._forgotten:
+            self._batch.add_validation(self._releaser.release(validation))
 
     def _add_decision(self, line: bytes) -> None:
         self._batch.add_decision(self._releaser.decision(orjson.loads(line)))

@@ -133,6 +133,7 @@ class ValidationLog:
         self._log = LogWriter(layout, "validations", clock, prefix=FILE_PREFIX)
         self._timestamps = Timestamps()
         self._unsynced: set[Path] = set()
+        self.forgotten: set[str] = set()  # ids of executions that were erased meanwhile
         self._program_id = lru_cache(_KNOWN_VERSIONS)(self._read_program_id)
 
     def append(self, task: str, validations: Iterable[Validation]) -> None:
@@ -141,6 +142,7 @@ class ValidationLog:
         lines = [
             _render(validation, self._program_id(task, validation.executed.version), now)
             for validation in validations
+            if validation.executed.execution_id not in self.forgotten
         ]
         if lines:
             self._unsynced.add(self._log.append(task, lines))

@@ -126,6 +126,10 @@ class Validators:
         except OSError as error:  # they stay behind, and records repeat after a kill
             log.warning("checkpoint_not_saved", reason=str(error))
 
+    def forget_executions(self, _task: str, execution_ids: frozenset[str]) -> None:
+        """Log no validation of these, however long their oracle takes."""
+        self._validations.forgotten |= execution_ids
+
     def _validator(
         self, task: str, validation: TaskValidation, sampler: TaskSampler
     ) -> TaskValidator | OutcomeValidator:

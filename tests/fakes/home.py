@@ -24,6 +24,7 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         self.reports: list[wire.StateReport] = []
         self.batches: list[wire.TelemetryBatch] = []
         self.requests: list[wire.ArtifactRequest] = []
+        self.erasures: list[wire.ErasureRequest] = []
         self.archives: dict[str, bytes] = {}
         self.chunk_bytes = 1000
         self.is_acknowledging = True
@@ -94,6 +95,8 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         elif kind == "artifact_request":
             self.requests.append(message.artifact_request)
             self._serve(message.artifact_request)
+        elif kind == "erasure":
+            self._erase(message.erasure)
         elif kind == "telemetry":
             self.batches.append(message.telemetry)
             self.telemetry_arrived.set()
@@ -101,6 +104,11 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
                 batch = message.telemetry
                 ack = wire.TelemetryAck(log_id=batch.log_id, number=batch.number)
                 self._down.put_nowait(wire.ConnectResponse(telemetry_ack=ack))
+
+    def _erase(self, erasure: wire.ErasureRequest) -> None:
+        ack = wire.ErasureAck(erasure_id=erasure.erasure_id, part=erasure.part, erased=1)
+        self.erasures.append(erasure)
+        self._down.put_nowait(wire.ConnectResponse(erasure_ack=ack))
 
     def _serve(self, request: wire.ArtifactRequest) -> None:
         data = self.archives[request.digest]

@@ -2,6 +2,7 @@
 
 import typer
 
+from edged.commands.privacy.erase import erase
 from edged.commands.privacy.preview import preview
 from edged.commands.privacy.scrub import scrub
 
@@ -12,3 +13,4 @@ privacy = typer.Typer(
 )
 privacy.command()(preview)
 privacy.command()(scrub)
+privacy.command()(erase)

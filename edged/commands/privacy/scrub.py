@@ -14,7 +14,6 @@ from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.making import make_filter
 from edged.commands.privacy.settings import ModeOption, key_of
 from edged.commands.settings import Config, DataDir, read_deployment
-from edged.datasets.layout import Layout
 
 
 def scrub(mode: ModeOption = None, config: Config = None, data_dir: DataDir = None) -> None:
@@ -26,7 +25,7 @@ def scrub(mode: ModeOption = None, config: Config = None, data_dir: DataDir = No
     the key in DATA_DIR, or without one with a key of this run only.
     """
     deployment = read_deployment(config, data_dir)
-    key = key_of(Layout(deployment.storage.data_dir))
+    key = key_of(deployment.storage.layout)
     privacy = make_filter(deployment, key, mode)
     if not _scrub_lines(privacy, sys.stdin.buffer, sys.stdout.buffer):
         raise typer.Exit(1)

@@ -145,3 +145,27 @@ async def test_sample_is_kept_once(database, clock, edge):
 
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(ExecutionSample)) == 2
+
+
+async def test_a_sample_of_a_full_log_learns_later_how_it_was_drawn(database, clock, edge):
+    ingest = Ingest(database, clock)
+    plain = Sample(
+        execution_id="e1",
+        task="spam",
+        version=1,
+        arm="stable",
+        outcome="success",
+        latency_ms=1.0,
+        confidence=None,
+        input_json=None,
+        output_json=None,
+        executed_at=clock(),
+    )
+    await ingest.count("default", edge, batch(clock, 1, samples=[plain]))
+
+    drawn = replace(plain, channel="audit", inclusion_probability=0.05)
+    await ingest.count("default", edge, batch(clock, 2, samples=[drawn]))
+
+    async with database.reading() as session:
+        rows = list(await session.scalars(select(ExecutionSample)))
+    assert [(row.channel, row.inclusion_probability) for row in rows] == [("audit", 0.05)]

@@ -11,6 +11,7 @@ from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
+from edged.agent.erasures import ErasureFolder, Erasures, Request
 from edged.agent.identity import IdentityFile
 from edged.agent.link import Link, LinkSettings
 from edged.agent.rollouts import Rollouts
@@ -59,6 +60,7 @@ def parts(layout, gateway, releaser, recorder, clock):
         batches=batches,
         batcher=Batcher(layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock),
         releaser=releaser,
+        erasures=Erasures(layout, batches, [], has_home=True),
         applier=applier,
         clock=clock,
     )
@@ -265,3 +267,18 @@ async def test_a_batch_stays_on_disk_until_it_is_acknowledged(home, connected, l
     assert [batch.number for batch in home.batches] == [1, 1]
     assert home.batches[0].arms[0].executions == 3
     assert home.batches[0].log_id == "log-1"
+
+
+async def test_home_is_asked_to_erase_until_it_acknowledges(home, connected, layout, parts):
+    request = Request(
+        erasure_id="e1", task="spam", matches=[], execution_ids=["a", "b"], requested_at=0.0
+    )
+    request.passes = 2  # here everything is done
+    ErasureFolder(layout).add(request)
+
+    async with connected(), asyncio.timeout(10):
+        while list(ErasureFolder(layout).open_requests()):  # noqa: ASYNC110 files announce nothing
+            await asyncio.sleep(0.01)
+
+    [asked] = home.erasures
+    assert (asked.task, list(asked.execution_ids), asked.is_last) == ("spam", ["a", "b"], True)

@@ -5,6 +5,7 @@ import base64
 import secrets
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import count
 
 import orjson
 import pytest
@@ -14,6 +15,7 @@ from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
+from edged.agent.erasures import Erasures
 from edged.agent.identity import IdentityFile
 from edged.agent.link import Link, LinkSettings
 from edged.agent.privacy.modes import Mode
@@ -46,9 +48,10 @@ def write(layout, clock):
     """Return a function that writes one execution and its validation, both full of the marker."""
     executions = LogWriter(layout, "executions", clock)
     validations = LogWriter(layout, "validations", clock, prefix="sampled-")
+    numbers = count()
 
     def write(task: str, marker: str, *, output: object, truth: object, **fields: object) -> None:
-        execution_id = "0190163d-8694-739b-aea5-966c26f8ad91"
+        execution_id = f"0190163d-8694-739b-aea5-966c26f8ad{next(numbers):02x}"
         given = orjson.dumps({"text": marker, marker: [marker]})
         execution = Execution(
             execution_id=execution_id,
@@ -116,6 +119,7 @@ def run(layout, clock, make_releaser, recorder, tmp_path):
                 batches=batches,
                 batcher=batcher,
                 releaser=releaser,
+                erasures=Erasures(layout, batches, [], has_home=True),
                 applier=applier,
                 clock=clock,
             )

@@ -119,3 +119,26 @@ def test_preview_of_an_unknown_task_says_so(run, data_dir):
 
     assert done.returncode == 2
     assert b"no executions of nothing" in done.stderr
+
+
+def test_erase_takes_a_subject_out_and_leaves_a_request(run, data_dir):
+    looked = run(
+        *("erase", "spam", "--match", "$.phone=4155550132", "--dry-run"),
+        *("--data-dir", str(data_dir)),
+    )
+    done = run("erase", "spam", "--match", "$.phone=4155550132", "--data-dir", str(data_dir))
+
+    log = next((data_dir / "datasets" / "spam" / "executions").iterdir()).read_bytes()
+    assert lines(looked)[0]["erased"]["executions"] == 1
+    [answer] = lines(done)
+    assert (answer["executions"], answer["erased"]["executions"]) == (1, 1)
+    assert b"4155550132" not in log
+    assert log.count(b'"input"') == 2
+    assert Path(answer["request"]).exists()
+
+
+def test_erase_refuses_a_match_that_fits_everything(run, data_dir):
+    done = run("erase", "spam", "--match", "a", "--data-dir", str(data_dir))
+
+    assert done.returncode == 2
+    assert b"at least 3 characters" in done.stderr

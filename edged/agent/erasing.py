@@ -1,0 +1,109 @@
+"""Take a subject's records out of everything on this disk: logs, archives, sealed batches.
+
+Runs in: `edged privacy erase`, and once more in the agent, for what was in its memory. Never: moves
+a line of a file that is still read or written; there `{}` and spaces take its place.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+from loopai.control.v1 import link_pb2 as wire
+
+from edged.agent.batches import BatchFolder
+from edged.agent.open_batch import forget_records
+from edged.agent.privacy.matching import Match
+from edged.datasets.archives import read_lines, rewrite, stored_files
+from edged.datasets.layout import Layout, LogKind
+
+KINDS: tuple[LogKind, ...] = ("executions", "validations", "outcomes")
+
+
+class Eraser:
+    """One task's subject. ids: of the executions that speak of it, as far as they are known."""
+
+    def __init__(
+        self, layout: Layout, task: str, matches: Sequence[Match], ids: frozenset[str]
+    ) -> None:
+        self._layout = layout
+        self._task = task
+        self._matches = matches
+        self.ids = set(ids)
+
+    def find(self) -> Counter[str]:
+        """Learn the executions' ids; return how many lines would go, by kind of log.
+
+        Raises KeyMissing or SealedDamaged where lines are encrypted.
+        """
+        found: Counter[str] = Counter()
+        for _ in range(2):  # a truth may speak of it that its execution does not
+            found = Counter({kind: self._find_in(kind) for kind in KINDS})
+        return found
+
+    def erase(self) -> Counter[str]:
+        """Do it; return how many lines went, by kind of log, and records of sealed batches."""
+        self.find()
+        erased: Counter[str] = Counter()
+        for kind in KINDS:
+            for path in self._files(kind):
+                erased[kind] += rewrite(path, self._left, self._layout.keyring)
+            erased[kind] += sum(map(self._erase_torn, self._torn(kind)))
+        erased["sealed batches"] = self.erase_batches(BatchFolder(self._layout))
+        return erased
+
+    def erase_batches(self, folder: BatchFolder) -> int:
+        """Take the records out of batches that wait; returns how many went."""
+        erased = 0
+        for number in folder.pending():
+            with suppress(ValueError, FileNotFoundError):  # damaged, or acknowledged meanwhile
+                batch = wire.TelemetryBatch.FromString(folder.read(number))
+                gone = forget_records(batch, self._task, frozenset(self.ids))
+                if gone:
+                    content, filtered_by = batch.SerializeToString(), folder.filtered_by(number)
+                    folder.replace(number, content, filtered_by=filtered_by)
+                    erased += gone
+        return erased
+
+    def _find_in(self, kind: LogKind) -> int:
+        count = 0
+        for path in self._files(kind):
+            for line in read_lines(path, self._layout.keyring):
+                record = _parsed(line)
+                if record is not None and self._is_meant(record):
+                    self.ids.add(record["execution_id"])
+                    count += 1
+        return count
+
+    def _is_meant(self, record: dict[str, Any]) -> bool:
+        return record["execution_id"] in self.ids or any(m.is_in(record) for m in self._matches)
+
+    def _left(self, line: bytes) -> bytes | None:
+        record = _parsed(line)
+        return None if record is not None and self._is_meant(record) else line
+
+    def _files(self, kind: LogKind) -> list[Path]:
+        return [path for _, path in stored_files(self._layout, self._task, kind)]
+
+    def _torn(self, kind: LogKind) -> Iterator[Path]:
+        return self._layout.log(self._task, kind).glob("*.torn")
+
+    def _erase_torn(self, path: Path) -> int:
+        """Erase from what a crash left of a line; it has no form, so its text decides."""
+        needles = [match.text.encode() for match in self._matches]
+        needles += [execution_id.encode() for execution_id in self.ids]
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if not any(each in line.lower() for each in needles)]
+        if len(kept) < len(lines):
+            path.write_bytes(b"".join(kept))
+        return len(lines) - len(kept)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) and "execution_id" in record else None

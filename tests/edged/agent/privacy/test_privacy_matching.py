@@ -1,0 +1,46 @@
+import pytest
+
+from edged.agent.privacy.matching import Match
+
+RECORD = {
+    "execution_id": "4711-4711",
+    "input": {"text": "I am Ann Lee <ann@example.com>", "customer": {"id": 4711}, "tags": ["x1z"]},
+    "output": {"said": "hello Bee"},
+}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("ann@example.com", "ANN LEE", "4711", "x1z", "customer", "hello bee"),
+        *("$.customer.id=4711", "input.customer.id=4711", "output.said=hello Bee", "$..id=4711"),
+        "$.tags[0]=x1z",
+    ],
+)
+def test_a_subject_is_found_wherever_it_is_spoken_of(written):
+    assert Match.parse(written).is_in(RECORD)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "bob@example.com",
+        "$.customer.id=471",
+        "output.customer.id=4711",
+        "$.said=hello",
+        "4711-4711",
+    ],
+)
+def test_others_are_not_it(written):
+    assert not Match.parse(written).is_in(RECORD)
+
+
+def test_truths_speak_of_it_too():
+    assert Match.parse("ann lee").is_in({"truth": {"name": "Ann Lee"}})
+    assert Match.parse("output.name=Ann Lee").is_in({"oracle_output": {"name": "Ann Lee"}})
+
+
+@pytest.mark.parametrize("written", ["", "a", "  a ", "$.a[=x"])
+def test_a_match_that_fits_too_much_or_nothing_is_refused(written):
+    with pytest.raises(ValueError, match=r"at least|not understood"):
+        Match.parse(written)
