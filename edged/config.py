@@ -36,7 +36,11 @@ PATHS = {
     ("artifacts", "folder"),
     ("validation", "*", "artifact"),
 }
-KEYS = {"cloud.api_key": "--api-key-file", "storage.encryption.key": "storage.encryption.key_file"}
+KEYS = {
+    "cloud.api_key": ("${LOOPAI_API_KEY}", ", or use --api-key-file"),
+    "storage.encryption.key": ("${LOOPAI_DATA_KEY}", ", or use storage.encryption.key_file"),
+    "anthropic.api_key": ("${ANTHROPIC_API_KEY}", ""),
+}
 
 
 def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None) -> Deployment:
@@ -119,8 +123,8 @@ def _read_secret(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     document = _document(path)
-    for name, instead in KEYS.items():
-        _check_key_is_reference(path, document, name, instead)
+    for name in KEYS:
+        _check_key_is_reference(path, document, name)
     return cast("dict[str, Any]", _expanded(document, path, base=path.parent.resolve()))
 
 
@@ -139,15 +143,13 @@ def _document(path: Path) -> dict[str, Any]:
         raise ConfigInvalid(source=str(path), reason=one_line(str(error))) from error
 
 
-def _check_key_is_reference(
-    path: Path, document: Mapping[str, Any], name: str, instead: str
-) -> None:
+def _check_key_is_reference(path: Path, document: Mapping[str, Any], name: str) -> None:
     value: Any = document
     for step in name.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if value is not None and not REFERENCE.fullmatch(str(value)):
-        variable = "${LOOPAI_API_KEY}" if name == "cloud.api_key" else "${LOOPAI_DATA_KEY}"
-        reason = f"{name}: write {variable}, or use {instead}; never the key"
+        variable, instead = KEYS[name]
+        reason = f"{name}: write {variable}{instead}; never the key"
         raise ConfigInvalid(source=str(path), reason=reason)
 
 

@@ -106,10 +106,10 @@ class Budget:
         today.questions += 1
         return True
 
-    def note(self, task: str, *, cost_usd: float, latency_ms: float) -> None:
-        """Add an answer."""
+    def note(self, task: str, *, cost_usd: float, latency_ms: float, answers: int = 1) -> None:
+        """Add what answers cost."""
         today = self.today(task)
-        today.answers += 1
+        today.answers += answers
         today.cost_usd += cost_usd
         today.latency_ms += latency_ms
 

@@ -45,7 +45,7 @@ from edged.agent.statistics import Statistician
 from edged.agent.store import ArtifactStore
 from edged.agent.telemetry import Batcher
 from edged.agent.validator import ValidatorSettings
-from edged.agent.validators import Validators, comparer_of
+from edged.agent.validators import Validators
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sampler
 from edged.deployment import Deployment
@@ -77,7 +77,7 @@ class Agent:
         privacy = make_filter(deployment, deployment_key(layout))
         self._releaser = Releaser(layout, privacy, AuditLog(layout, time.time))
         self._validators = _validators(deployment, layout, self._releaser)
-        self._shadow = _shadow(deployment, layout)
+        self._shadow = _shadow(deployment, layout, self._validators)
         decisions = DecisionLog(layout, time.time)
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         if deployment.cloud.link_address:
@@ -235,18 +235,15 @@ def _recorder(deployment: Deployment, layout: Layout) -> Recorder:
     )
 
 
-def _shadow(deployment: Deployment, layout: Layout) -> Shadow:
+def _shadow(deployment: Deployment, layout: Layout, validators: Validators | None) -> Shadow:
     settings = PoolSettings(
         workers_per_version=1,
         max_workers=SHADOW_WORKERS,
         require=deployment.isolation.require,
     )
     pool = Pool(settings)
-    comparers = {
-        task: comparer_of(validation.comparison)
-        for task, validation in deployment.validation.items()
-    }
-    return Shadow(layout, pool, comparers)
+    comparing = validators.comparing if validators is not None else {}
+    return Shadow(layout, pool, comparing)
 
 
 def _validators(deployment: Deployment, layout: Layout, releaser: Releaser) -> Validators | None:

@@ -10,9 +10,11 @@ from typing import Any
 import orjson
 import structlog
 
+from edged.agent.comparing import Comparing, Plain
+from edged.agent.oracles.protocol import Question, QuestionRefused
 from edged.agent.rollout_file import RolloutState
 from edged.artifacts.archive import open_folder
-from edged.contract.compare import Comparer, Exact
+from edged.contract.compare import Exact
 from edged.datasets.layout import Layout
 from edged.decisions.discordance import PairCounts
 from edged.decisions.progress import ArmCounts, Observations
@@ -24,12 +26,12 @@ log = structlog.get_logger()
 
 
 class Shadow:
-    """Compares candidate and stable version by task. comparers: exact where a task has none."""
+    """Compares candidate and stable version by task. comparing: exact where a task has none."""
 
-    def __init__(self, layout: Layout, pool: Pool, comparers: Mapping[str, Comparer]) -> None:
+    def __init__(self, layout: Layout, pool: Pool, comparing: Mapping[str, Comparing]) -> None:
         self._layout = layout
         self._pool = pool
-        self._comparers = comparers
+        self._comparing = comparing
         self._is_needed = asyncio.Event()
 
     async def run(self) -> None:
@@ -52,9 +54,8 @@ class Shadow:
         result = await self._pool.call(state.candidate.digest, given)
         if result.is_lost:
             return None
-        return Observations(
-            candidate=_counts(result), pairs=self._pair(state.task, validation, result)
-        )
+        pair = await self._pair(state.task, validation, result)
+        return Observations(candidate=_counts(result), pairs=pair)
 
     def forget(self, state: RolloutState) -> None:
         """Give the candidate's worker back."""
@@ -73,14 +74,19 @@ class Shadow:
         )
         await self._pool.load(candidate.digest, source)
 
-    def _pair(self, task: str, validation: dict[str, Any], result: Result) -> PairCounts:
-        comparer = self._comparers.get(task) or Exact()
-        if result.outcome is not Outcome.SUCCESS:
-            is_agreed = is_right = False
-        else:
+    async def _pair(self, task: str, validation: dict[str, Any], result: Result) -> PairCounts:
+        """Return how both fared. A judge that is away raises; what it refuses says nothing."""
+        is_agreed = is_right = False
+        if result.outcome is Outcome.SUCCESS:
+            comparing = self._comparing.get(task) or Plain(Exact())
             output = orjson.loads(result.output_json)
-            is_agreed = comparer.compare(output, validation["output"]).match
-            is_right = comparer.compare(output, validation["oracle_output"]).match
+            question = _question(validation)
+            try:
+                agreed = await comparing.compare(question, output, validation["output"])
+                right = await comparing.compare(question, output, validation["oracle_output"])
+            except QuestionRefused:
+                return PairCounts()
+            is_agreed, is_right = agreed.comparison.match, right.comparison.match
         if is_agreed:
             return PairCounts(agreed=1)
         is_stable_right = bool(validation["match"])
@@ -90,6 +96,15 @@ class Shadow:
             stable_right=int(is_stable_right and not is_right),
             neither_right=int(not is_right and not is_stable_right),
         )
+
+
+def _question(validation: Mapping[str, Any]) -> Question:
+    return Question(
+        task=validation["task"],
+        version=validation["version"],
+        execution_id=validation["execution_id"],
+        input_json=orjson.dumps(validation["input"]),
+    )
 
 
 def _counts(result: Result) -> ArmCounts:

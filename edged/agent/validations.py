@@ -14,9 +14,9 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from edged.agent.oracles.protocol import Answer
+from edged.agent.oracles.protocol import Answer, Question
 from edged.artifacts.manifest import Manifest
-from edged.contract.compare import Comparer, Comparison
+from edged.contract.compare import Comparison
 from edged.datasets.layout import Layout
 from edged.datasets.records import Timestamps
 from edged.datasets.writer import LogWriter
@@ -49,9 +49,14 @@ class Executed:
     def is_success(self) -> bool:
         return self.status == "success"
 
-    def compared(self, truth: Any, comparer: Comparer) -> Comparison:
-        """Return the comparison with the truth; without an output nothing agrees."""
-        return comparer.compare(self.output, truth) if self.is_success else FAILED
+    @property
+    def question(self) -> Question:
+        return Question(
+            task=self.task,
+            version=self.version,
+            execution_id=self.execution_id,
+            input_json=orjson.dumps(self.input),
+        )
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> "Executed":

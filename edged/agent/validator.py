@@ -16,8 +16,9 @@ import orjson
 import structlog
 
 from edged.agent.checkpoints import Checkpoint, Limits, Progress, Step
-from edged.agent.oracles.patience import Patience, PatientOracle
-from edged.agent.oracles.protocol import Answer, Oracle, Question
+from edged.agent.comparing import Compared, Comparing
+from edged.agent.oracles.patience import Patience, Patient
+from edged.agent.oracles.protocol import Answer, Oracle
 from edged.agent.sampling import TaskSampler
 from edged.agent.validations import (
     FAILED,
@@ -26,7 +27,6 @@ from edged.agent.validations import (
     ValidationCounts,
     ValidationLog,
 )
-from edged.contract.compare import Comparer
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sample
@@ -51,7 +51,7 @@ class Examiner:
     """Who judges a task's executions, and how."""
 
     oracle: Oracle
-    comparer: Comparer
+    comparing: Comparing
     limits: Limits = field(default_factory=Limits)
 
 
@@ -79,7 +79,8 @@ class TaskValidator:
         self._halted = ""  # why nothing is validated, while that is so
         self._in_progress = 0
         self.counts = ValidationCounts()
-        self._oracle = PatientOracle(examiner.oracle, settings.patience, self.counts)
+        self._oracle = Patient(settings.patience, self.counts)
+        self._judge = Patient(settings.patience, self.counts)
 
     def status(self) -> dict[str, Any]:
         """Return what a person asks for."""
@@ -87,7 +88,7 @@ class TaskValidator:
         return {
             "oracle": self._examiner.oracle.name,
             "halted": self._halted,
-            "oracle_answers": self._oracle.is_well,
+            "oracle_answers": self._oracle.is_well and self._judge.is_well,
             "in_progress": self._in_progress,
             "today": {
                 **asdict(spent),
@@ -185,25 +186,44 @@ class TaskValidator:
             self._window.release()
 
     async def _validate(self, executed: Executed, sample: Sample) -> Validation | None:
-        answer: Answer | None = None
+        answer = Answer(output=None, cost=0.0, latency_ms=0.0)
+        compared = Compared(comparison=FAILED)
         if executed.is_success:
-            answer = await self._oracle.ask(_question(executed))
-            if answer is None:
+            judged = await self._judged(executed)
+            if judged is None:
                 return None
-            self._checkpoint.budget.note(
-                self._task, cost_usd=answer.cost, latency_ms=answer.latency_ms
-            )
+            answer, compared = judged
         return Validation(
             executed=executed,
             oracle=self._examiner.oracle.name,
-            truth=answer.output if answer else None,
-            cost=answer.cost if answer else 0.0,
-            latency_ms=answer.latency_ms if answer else 0.0,
-            comparison=(
-                executed.compared(answer.output, self._examiner.comparer) if answer else FAILED
-            ),
+            truth=answer.output,
+            cost=answer.cost + compared.cost,
+            latency_ms=answer.latency_ms,
+            comparison=compared.comparison,
             channel=sample.channel.value,
             inclusion=sample.inclusion_probability,
+        )
+
+    async def _judged(self, executed: Executed) -> tuple[Answer, Compared] | None:
+        """Ask the oracle, then compare; what either costs is spent whatever becomes of it."""
+        question, examiner = executed.question, self._examiner
+        answer = await self._oracle.ask(question, lambda: examiner.oracle.ask(question))
+        if answer is None:
+            return None
+        self.counts.count_answer(answer)
+        self._spend(answer.cost, answer.latency_ms)
+        output, truth = executed.output, answer.output
+        compared = await self._judge.ask(
+            question, lambda: examiner.comparing.compare(question, output, truth)
+        )
+        if compared is None:
+            return None
+        self._spend(compared.cost, 0.0, answers=0)
+        return answer, compared
+
+    def _spend(self, cost_usd: float, latency_ms: float, *, answers: int = 1) -> None:
+        self._checkpoint.budget.note(
+            self._task, cost_usd=cost_usd, latency_ms=latency_ms, answers=answers
         )
 
     async def _append(self, validation: Validation) -> None:
@@ -219,14 +239,6 @@ class TaskValidator:
                 return
             await self._settings.patience.wait(attempt)
             attempt += 1
-
-
-def _question(executed: Executed) -> Question:
-    return Question(
-        task=executed.task,
-        execution_id=executed.execution_id,
-        input_json=orjson.dumps(executed.input),
-    )
 
 
 def _reason(error: BaseException) -> str:

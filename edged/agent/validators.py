@@ -10,18 +10,19 @@ from typing import Any
 import structlog
 
 from edged.agent.checkpoints import Budget, Checkpoint, Limits
+from edged.agent.comparing import comparing_of
 from edged.agent.oracles.outcome import OutcomeValidator
 from edged.agent.oracles.program import ProgramOracle
+from edged.agent.oracles.protocol import Oracle
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.sampling import TaskSampler
 from edged.agent.validations import ValidationCounts, ValidationLog
 from edged.agent.validator import Examiner, TaskValidator, ValidatorSettings
-from edged.contract.compare import Comparer, Exact
 from edged.datasets.layout import Layout
 from edged.deployment import Deployment
 from edged.deployment.checking import (
-    Comparison,
+    AnthropicValidation,
     HttpValidation,
     OutcomeValidation,
     ProgramValidation,
@@ -46,6 +47,7 @@ class Validators:
         clock: Callable[[], float],
     ) -> None:
         """Privacy: returns the filter in force. salt: of `sampling_salt`. clock: epoch seconds."""
+        self._deployment = deployment
         self._layout = layout
         self._privacy = privacy
         self._settings = settings
@@ -54,6 +56,10 @@ class Validators:
         self._asked = Checkpoint(layout.state / "validator.json", Budget(clock))
         self._reported = Checkpoint(layout.state / "validator-outcomes.json", Budget(clock))
         self._pool = _pool(deployment.validation.values(), deployment.isolation.require)
+        self.comparing = {
+            task: comparing_of(validation.comparison, deployment.anthropic, privacy, self._audit)
+            for task, validation in deployment.validation.items()
+        }
         self._validators = {
             task: self._validator(task, validation, TaskSampler(deployment.sampling, salt))
             for task, validation in deployment.validation.items()
@@ -109,6 +115,8 @@ class Validators:
                     tasks.create_task(validator.run(), name=f"validator {task}")
                 tasks.create_task(self._keep_saving(), name="validator checkpoints")
         finally:
+            for comparing in self.comparing.values():
+                await comparing.close()
             self._save()
             self._validations.close()
             self._audit.close()
@@ -133,19 +141,22 @@ class Validators:
     def _validator(
         self, task: str, validation: TaskValidation, sampler: TaskSampler
     ) -> TaskValidator | OutcomeValidator:
-        comparer = comparer_of(validation.comparison)
         if isinstance(validation, OutcomeValidation):
             return OutcomeValidator(
                 task,
                 self._layout,
-                comparer,
+                self.comparing[task],
                 sampler,
                 self._reported,
                 self._validations,
                 self._settings,
                 is_every_execution_reported=validation.every_execution_reported,
             )
-        examiner = self._examiner(task, validation, comparer)
+        examiner = Examiner(
+            oracle=self._oracle(task, validation),
+            comparing=self.comparing[task],
+            limits=self._limits(validation),
+        )
         return TaskValidator(
             task,
             self._layout,
@@ -156,18 +167,31 @@ class Validators:
             self._settings,
         )
 
-    def _examiner(
-        self, task: str, validation: HttpValidation | ProgramValidation, comparer: Comparer
-    ) -> Examiner:
-        if isinstance(validation, HttpValidation):
-            from edged.agent.oracles.http import HttpOracle  # an HTTP client, for those who ask one
+    def _oracle(self, task: str, validation: TaskValidation) -> Oracle:
+        if isinstance(validation, ProgramValidation):
+            if self._pool is None:
+                raise AssertionError("a program oracle brings a pool")
+            return ProgramOracle(task, validation, self._pool)
+        # An HTTP client, for those who ask one.
+        from edged.agent.oracles.anthropic import AnthropicOracle
+        from edged.agent.oracles.egress import Egress
+        from edged.agent.oracles.http import HttpOracle
+        from edged.agent.oracles.messages import Messages
 
-            http = HttpOracle(validation, self._privacy, self._audit)
-            limits = Limits(questions=validation.budget_per_day)
-            return Examiner(oracle=http, comparer=comparer, limits=limits)
-        if self._pool is None:
-            raise AssertionError("a program oracle brings a pool")
-        return Examiner(oracle=ProgramOracle(task, validation, self._pool), comparer=comparer)
+        if isinstance(validation, HttpValidation):
+            return HttpOracle(validation, Egress(validation.url, self._privacy, self._audit))
+        if isinstance(validation, AnthropicValidation):
+            messages = Messages(self._deployment.anthropic)
+            egress = Egress(messages.url, self._privacy, self._audit)
+            return AnthropicOracle(validation, messages, egress, self._layout)
+        raise AssertionError(f"no oracle {validation.oracle}")
+
+    def _limits(self, validation: TaskValidation) -> Limits:
+        questions = getattr(validation, "budget_per_day", None)
+        sampling = self._deployment.sampling
+        if "active" in sampling.strategies:
+            questions = min(sampling.budget_per_day, questions or sampling.budget_per_day)
+        return Limits(questions=questions, cost_usd=getattr(validation, "budget_usd_per_day", None))
 
 
 def _pool(validations: Iterable[TaskValidation], require: tuple[str, ...]) -> Pool | None:
@@ -190,7 +214,3 @@ async def _keep_pool(pool: Pool) -> None:
         await pool.run()
     except PoolError as error:
         log.error("reference_pool_ended", reason=str(error))
-
-
-def comparer_of(settings: Comparison) -> Comparer:
-    return Exact(ignore=frozenset(settings.ignore), tolerance=settings.tolerance)

@@ -89,6 +89,9 @@ def _read(config: Path | None, flags: dict[str, Any], api_key_file: Path | None)
     deployment = load(config, flags, api_key_file)
     _check_cloud(deployment.cloud)
     _check_doors(deployment)
+    if deployment.unmet:
+        key, _, reason = deployment.unmet.partition(": ")
+        raise ConfigInvalid(source=key, reason=f"is not set, and {reason}")
     return deployment
 
 

@@ -4,13 +4,16 @@ Pure. Used by: the agent's validator, and the control plane wherever labels meet
 Never: raises for any JSON values.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 Method = Literal["exact", "fuzzy", "semantic"]
 # So that 1.01 is within .01 of 1.0, as people read it.
 _ROUNDING: Final = 1 + 1e-9
+# An edit's time grows with the square: two texts of a megabyte would take half a minute.
+_LONG: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,34 +43,93 @@ class Exact:
     tolerance: float = 0.0
 
     def compare(self, output: Any, truth: Any) -> Comparison:
-        is_match = self._is_equal(output, truth)
+        pairs = _pairs(output, truth, self.ignore)
+        is_match = all(_is_same_scalar(*pair, self.tolerance) for pair in pairs)
         return Comparison(match=is_match, similarity=float(is_match), method="exact")
 
-    def _is_equal(self, output: Any, truth: Any) -> bool:
-        # Not recursive: a value may be nested deeper than Python calls may be.
-        waiting: list[tuple[Any, Any, str]] = [(output, truth, "")]
-        while waiting:
-            ours, theirs, path = waiting.pop()
-            if isinstance(ours, dict) and isinstance(theirs, dict):
-                names = self._counted(ours, path)
-                if names != self._counted(theirs, path):
-                    return False
-                waiting += [(ours[name], theirs[name], _below(path, name)) for name in names]
-            elif isinstance(ours, list) and isinstance(theirs, list):
-                if len(ours) != len(theirs):
-                    return False
-                waiting += [(one, other, path) for one, other in zip(ours, theirs, strict=True)]
-            elif not self._is_same_scalar(ours, theirs):
-                return False
-        return True
 
-    def _counted(self, value: Iterable[str], path: str) -> set[str]:
-        return {name for name in value if _below(path, name) not in self.ignore}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fuzzy:
+    """As `Exact`, but texts need only be alike; case and white space do not count.
 
-    def _is_same_scalar(self, ours: Any, theirs: Any) -> bool:
-        if _is_number(ours) and _is_number(theirs):
-            return bool(ours == theirs or abs(ours - theirs) <= self.tolerance * _ROUNDING)
-        return type(ours) is type(theirs) and bool(ours == theirs)
+    The similarity of two values is that of their least similar texts, 0 where anything else
+    differs. threshold: the similarity from which on an output is right, above 0, at most 1.
+    """
+
+    threshold: float = 0.9
+    ignore: frozenset[str] = frozenset()
+    tolerance: float = 0.0
+
+    def compare(self, output: Any, truth: Any) -> Comparison:
+        least = 1.0
+        for ours, theirs in _pairs(output, truth, self.ignore):
+            if not _is_same_scalar(ours, theirs, self.tolerance):
+                are_texts = isinstance(ours, str) and isinstance(theirs, str)
+                least = min(least, _likeness(ours, theirs) if are_texts else 0.0)
+            if not least:
+                break
+        return Comparison(match=least >= self.threshold, similarity=least, method="fuzzy")
+
+
+def without(value: Any, ignore: frozenset[str]) -> Any:
+    """Return a value without the fields that do not count, for a judge that reads it."""
+    whole = [value]
+    waiting: list[tuple[Any, Any, str]] = [(whole, 0, "")] if ignore else []
+    while waiting:
+        holder, place, path = waiting.pop()
+        found = holder[place]
+        if isinstance(found, dict):
+            kept: Any = {name: found[name] for name in found if _below(path, name) not in ignore}
+            waiting += [(kept, name, _below(path, name)) for name in kept]
+        elif isinstance(found, list):
+            kept = list(found)
+            waiting += [(kept, index, path) for index in range(len(kept))]
+        else:
+            continue
+        holder[place] = kept
+    return whole[0]
+
+
+def _pairs(output: Any, truth: Any, ignore: frozenset[str]) -> Iterator[tuple[Any, Any]]:
+    """Yield the scalars in the same places; where the places differ, a pair that never agrees."""
+    # Not recursive: a value may be nested deeper than Python calls may be.
+    waiting: list[tuple[Any, Any, str]] = [(output, truth, "")]
+    while waiting:
+        ours, theirs, path = waiting.pop()
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            names = _counted(ours, path, ignore)
+            if names != _counted(theirs, path, ignore):
+                yield ours, None
+                return
+            waiting += [(ours[name], theirs[name], _below(path, name)) for name in names]
+        elif isinstance(ours, list) and isinstance(theirs, list):
+            if len(ours) != len(theirs):
+                yield ours, None
+                return
+            waiting += [(one, other, path) for one, other in zip(ours, theirs, strict=True)]
+        else:
+            yield ours, theirs
+
+
+def _counted(value: Iterable[str], path: str, ignore: frozenset[str]) -> set[str]:
+    return {name for name in value if _below(path, name) not in ignore}
+
+
+def _is_same_scalar(ours: Any, theirs: Any, tolerance: float) -> bool:
+    if _is_number(ours) and _is_number(theirs):
+        return bool(ours == theirs or abs(ours - theirs) <= tolerance * _ROUNDING)
+    return type(ours) is type(theirs) and bool(ours == theirs)
+
+
+def _likeness(ours: str, theirs: str) -> float:
+    """Return 0 to 1: the share of characters that an edit keeps; of words, in long texts."""
+    from rapidfuzz.distance import Indel  # only for those who compare so
+
+    one, other = ours.casefold().split(), theirs.casefold().split()
+    if max(len(ours), len(theirs)) > _LONG:
+        shared = (Counter(one) & Counter(other)).total()
+        return 2 * shared / (len(one) + len(other))
+    return float(Indel.normalized_similarity(" ".join(one), " ".join(other)))
 
 
 def _below(path: str, name: str) -> str:

@@ -4,13 +4,20 @@ Pure. Used by: `edged.config`, which assembles it, and every composition root, w
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from edged.artifacts.manifest import TaskName
-from edged.deployment.checking import HttpValidation, Sampling, TaskValidation
+from edged.deployment.asking import Anthropic
+from edged.deployment.checking import (
+    AnthropicValidation,
+    HttpValidation,
+    Sampling,
+    TaskValidation,
+)
+from edged.deployment.comparing import Address
 from edged.deployment.doors import Cloud, Runtime
 from edged.deployment.isolation import Isolation
 from edged.deployment.keeping import Retention, Storage
@@ -44,20 +51,43 @@ class Deployment(Section):
     validation: Mapping[TaskName, TaskValidation] = Field(default_factory=dict)
     """Who knows what is right, by task. The customer's own: home never sets it."""
 
+    anthropic: Anthropic = Anthropic()
+
     @model_validator(mode="after")
     def _check_egress(self) -> Self:
         for task, validation in self.validation.items():
-            if isinstance(validation, HttpValidation) and not validation.is_local:
-                self._check_may_leave(task)
-                _check_is_private(task, validation)
+            for place, address in self._addresses(validation):
+                if address is None or not address.is_local:
+                    self._check_may_leave(f"validation.{task}.{place}")
+                if address is not None:
+                    _check_is_private(f"validation.{task}.{place}", address)
         return self
 
-    def _check_may_leave(self, task: str) -> None:
+    def _addresses(self, validation: TaskValidation) -> Iterator[tuple[str, Address | None]]:
+        """Yield where a validation sends values, under which key; None for home."""
+        if isinstance(validation, HttpValidation):
+            yield "url", validation
+        elif isinstance(validation, AnthropicValidation):
+            yield "oracle", self.anthropic
+        judge = validation.comparison.judge
+        if judge is not None:
+            yield "comparison.judge", judge if isinstance(judge, Address) else self.anthropic
+
+    def _check_may_leave(self, place: str) -> None:
         mode = self.telemetry.privacy_mode
         if mode == "strict" or (mode == "balanced" and self.privacy.hash_inputs):
             asked = "privacy_mode strict" if mode == "strict" else "hash_inputs"
             reason = f"leaves this machine with inputs, which {asked} forbids"
-            raise ValueError(f"validation.{task}.url: {reason}")
+            raise ValueError(f"{place}: {reason}")
+
+    @property
+    def unmet(self) -> str:
+        """Return the key that some oracle needs and nobody set; empty where all is there."""
+        for task, validation in self.validation.items():
+            asked = dict(self._addresses(validation)).values()
+            if any(address is self.anthropic for address in asked) and self.anthropic.needs:
+                return f"{self.anthropic.needs}: validation.{task} asks the model"
+        return ""
 
     @property
     def pool(self) -> PoolSettings:
@@ -82,12 +112,13 @@ class Deployment(Section):
         return is_section_set and (not key or key in getattr(self, section).model_fields_set)
 
     def render(self, *, with_key: bool) -> bytes:
-        """Return JSON for a child process; only the agent's holds the API key."""
-        key, data_key = self.cloud.api_key, self.storage.encryption.key
+        """Return JSON for a child process; only the agent's holds the API keys."""
+        data_key = self.storage.encryption.key
         values = self.model_dump(mode="json", exclude_unset=True)
-        values.setdefault("cloud", {}).pop("api_key", None)
-        if with_key and key is not None:
-            values["cloud"]["api_key"] = key.get_secret_value()
+        for name, key in (("cloud", self.cloud.api_key), ("anthropic", self.anthropic.api_key)):
+            values.setdefault(name, {}).pop("api_key", None)
+            if with_key and key is not None:
+                values[name]["api_key"] = key.get_secret_value()
         if data_key is not None:  # both children read or write the logs
             values["storage"]["encryption"]["key"] = data_key.get_secret_value()
         return json.dumps(values).encode()
@@ -98,8 +129,9 @@ class Deployment(Section):
         return cls.model_validate_json(text)
 
 
-def _check_is_private(task: str, validation: HttpValidation) -> None:
-    """Raise ValueError when inputs would travel in clear without anyone having said so."""
-    if not validation.url.startswith("https:") and not validation.insecure:
-        reason = "sends inputs in clear; use https, or set insecure: true"
-        raise ValueError(f"validation.{task}.url: {reason}")
+def _check_is_private(place: str, address: Address) -> None:
+    """Raise ValueError when values would travel in clear without anyone having said so."""
+    if address.is_local or address.url.startswith("https:") or address.insecure:
+        return
+    reason = "sends inputs in clear; use https, or set insecure: true"
+    raise ValueError(f"{place}: {reason}")

@@ -1,13 +1,12 @@
 """Sections sampling and validation: what is checked, and who knows the truth. Pure."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from edged.decisions.sampling import Channel
-from edged.deployment.addresses import is_loopback_url
+from edged.deployment.comparing import Address, Comparison
 from edged.deployment.section import Section
 
 Strategy = Literal["random", "uncertainty", "stratified", "temporal", "active"]
@@ -59,44 +58,29 @@ class Sampling(Section):
         return frozenset[Channel]().union(*(_HUNTS[name] for name in self.strategies))
 
 
-class Comparison(Section):
-    """When an output counts as right."""
-
-    method: Literal["exact"] = "exact"
-    ignore: tuple[str, ...] = ()
-    """Fields that do not count, as dotted paths."""
-    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """For numbers, absolute."""
-
-
-class HttpValidation(Section):
+class HttpValidation(Address):
     """The truth comes from an HTTP endpoint of the customer's own."""
 
     oracle: Literal["http"]
-    url: str
     timeout_ms: float = Field(default=5000, gt=0, le=600_000)
     budget_per_day: int = Field(default=10_000, ge=0)
     """Questions a UTC day; when it is spent, samples are skipped and counted."""
+    budget_usd_per_day: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """The same in US dollars."""
     cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Of one answer that does not name its own, in US dollars."""
-    insecure: bool = False
-    """Send inputs in clear to an oracle that is not on this machine."""
     comparison: Comparison = Comparison()
 
-    @field_validator("url")
-    @classmethod
-    def _is_url(cls, url: str) -> str:
-        # No user:password@ either: every process of the edge inherits this section.
-        host = r"([^/\s:@?#\[\]]+|\[[0-9a-fA-F:.]+\])"
-        found = re.fullmatch(rf"https?://{host}(:(?P<port>\d{{1,5}}))?(/[^\s#]*)?", url)
-        if found is None or int(found["port"] or 0) > 65_535:
-            raise ValueError("must look like http://host:port/path")
-        return url
 
-    @property
-    def is_local(self) -> bool:
-        """Say whether a question stays on this machine."""
-        return is_loopback_url(self.url)
+class AnthropicValidation(Section):
+    """The truth comes from a language model; see section `anthropic`."""
+
+    oracle: Literal["anthropic"]
+    instructions: str = Field(default="", max_length=20_000)
+    """What the task's description does not say."""
+    budget_per_day: int = Field(default=1_000, ge=0)
+    budget_usd_per_day: float | None = Field(default=1.0, ge=0, allow_inf_nan=False)
+    comparison: Comparison = Comparison()
 
 
 class ProgramValidation(Section):
@@ -119,5 +103,6 @@ class OutcomeValidation(Section):
 
 
 TaskValidation = Annotated[
-    HttpValidation | ProgramValidation | OutcomeValidation, Field(discriminator="oracle")
+    HttpValidation | AnthropicValidation | ProgramValidation | OutcomeValidation,
+    Field(discriminator="oracle"),
 ]

@@ -22,7 +22,17 @@ from edged.files import write_whole
 log = structlog.get_logger()
 # The agent alone reads these, and it can be started anew without a caller noticing.
 LIVE: Final = frozenset(
-    {"artifacts", "cloud", "privacy", "retention", "sampling", "tasks", "telemetry", "validation"}
+    {
+        "anthropic",
+        "artifacts",
+        "cloud",
+        "privacy",
+        "retention",
+        "sampling",
+        "tasks",
+        "telemetry",
+        "validation",
+    }
 )
 Stamp = tuple[int, int, int] | None
 

@@ -35,6 +35,13 @@ def says(text: str, *, stop_reason: str = "end_turn", delay_s: float = 0.0) -> R
     return Reply(body=body, delay_s=delay_s)
 
 
+def calls(tool: str, given: dict[str, Any]) -> Reply:
+    """Answer by calling a tool, as a request with a forced tool has it."""
+    reply = says("")
+    part = {"type": "tool_use", "id": "toolu_1", "name": tool, "input": given}
+    return Reply(body=reply.body | {"content": [part], "stop_reason": "tool_use"})
+
+
 def writes(program: str) -> Reply:
     return says(f"Here is the program.\n\n```python\n{program}```\n")
 
@@ -123,8 +130,15 @@ def _fault(request: dict[str, Any], key: str) -> str:
     """Return what the real API would object to."""
     if not key:
         return "the key is missing"
-    if set(request) != {"model", "max_tokens", "system", "messages"}:
+    known = {"model", "max_tokens", "system", "messages"}
+    if set(request) not in (known, known | {"tools", "tool_choice"}):
         return f"unexpected fields among {sorted(request)}"
+    if any(tool["input_schema"].get("type") != "object" for tool in request.get("tools", ())):
+        return "tools.0.input_schema.type: must be object"
+    return _fault_of_messages(request)
+
+
+def _fault_of_messages(request: dict[str, Any]) -> str:
     roles = [message["role"] for message in request["messages"]]
     if roles != ["user", "assistant"] * (len(roles) // 2) + ["user"]:
         return f"roles must alternate and end with user: {roles}"

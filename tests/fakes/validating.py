@@ -31,10 +31,10 @@ EVERYTHING = Sampling.model_construct(strategy="random", rate=1.0, uncertainty_r
 
 @asynccontextmanager
 async def validating(
-    layout: Layout, clock: FakeClock, validation: dict[str, dict[str, Any]]
+    layout: Layout, clock: FakeClock, validation: dict[str, dict[str, Any]], **sections: Any
 ) -> AsyncIterator[Validators]:
     """Run what a deployment's `validation` asks for until the context ends."""
-    deployment = Deployment.model_validate({"validation": validation})
+    deployment = Deployment.model_validate({"validation": validation, **sections})
     deployment = deployment.model_copy(update={"sampling": EVERYTHING})
     privacy = PrivacyFilter(Mode.BALANCED, b"k" * KEY_BYTES)
     salt = sampling_salt(layout)

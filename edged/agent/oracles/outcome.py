@@ -17,8 +17,11 @@ import orjson
 import structlog
 
 from edged.agent.checkpoints import Checkpoint
+from edged.agent.comparing import Compared, Comparing
+from edged.agent.oracles.patience import Patient
 from edged.agent.sampling import TaskSampler
 from edged.agent.validations import (
+    FAILED,
     Channel,
     Executed,
     Validation,
@@ -26,7 +29,6 @@ from edged.agent.validations import (
     ValidationLog,
 )
 from edged.agent.validator import ValidatorSettings
-from edged.contract.compare import Comparer
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout
 from edged.datasets.lookup import find_lines
@@ -51,7 +53,7 @@ class OutcomeValidator:
         self,
         task: str,
         layout: Layout,
-        comparer: Comparer,
+        comparing: Comparing,
         sampler: TaskSampler,
         checkpoint: Checkpoint,
         validations: ValidationLog,
@@ -61,17 +63,22 @@ class OutcomeValidator:
     ) -> None:
         self._task = task
         self._layout = layout
-        self._comparer = comparer
+        self._comparing = comparing
         self._sampler = sampler
         self._checkpoint = checkpoint
         self._validations = validations
         self._settings = settings
         self._is_every_execution_reported = is_every_execution_reported
         self.counts = ValidationCounts()
+        self._judge = Patient(settings.patience, self.counts)
 
     def status(self) -> dict[str, Any]:
         """Return what a person asks for."""
-        return {"oracle": ORACLE, "since_start": asdict(self.counts)}
+        return {
+            "oracle": ORACLE,
+            "oracle_answers": self._judge.is_well,
+            "since_start": asdict(self.counts),
+        }
 
     async def run(self) -> None:
         """Work until cancelled; a disk that refuses is tried again, from the checkpoint."""
@@ -100,11 +107,11 @@ class OutcomeValidator:
         ids = [report.execution_id for report in reports]
         # In a thread: it may read much of a day's file.
         lines = await asyncio.to_thread(find_lines, self._layout, self._task, ids)
-        found = [
-            validation
-            for report in reports
-            if (validation := self._validate(report, lines.get(report.execution_id))) is not None
-        ]
+        found = []
+        for report in reports:
+            validation = await self._validate(report, lines.get(report.execution_id))
+            if validation is not None:
+                found.append(validation)
         self._validations.append(self._task, found)
         for validation in found:
             self.counts.count(validation)
@@ -117,7 +124,7 @@ class OutcomeValidator:
             self.counts.skip("malformed")
             return None
 
-    def _validate(self, report: Reported, line: bytes | None) -> Validation | None:
+    async def _validate(self, report: Reported, line: bytes | None) -> Validation | None:
         if line is None:
             self.counts.skip("unknown_execution")  # never here, or no longer kept
             return None
@@ -125,16 +132,27 @@ class OutcomeValidator:
         if executed.is_cut_by_caller:
             self.counts.skip("cut_by_caller")
             return None
+        compared: Compared | None = Compared(comparison=FAILED)
+        if executed.is_success:
+            compared = await self._compared(executed, report.truth)
+        if compared is None:
+            return None
         channel, inclusion = self._channel(executed)
         return Validation(
             executed=executed,
             oracle=ORACLE,
             truth=report.truth,
-            cost=0.0,
+            cost=compared.cost,
             latency_ms=0.0,
-            comparison=executed.compared(report.truth, self._comparer),
+            comparison=compared.comparison,
             channel=channel,
             inclusion=inclusion,
+        )
+
+    async def _compared(self, executed: Executed, truth: Any) -> Compared | None:
+        question, comparing = executed.question, self._comparing
+        return await self._judge.ask(
+            question, lambda: comparing.compare(question, executed.output, truth)
         )
 
     def _channel(self, executed: Executed) -> tuple[Channel, float | None]:

@@ -8,16 +8,19 @@ the question, and the others shall not wait behind it for ever.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
-from edged.agent.oracles.protocol import Answer, Oracle, OracleAway, Question, QuestionRefused
+from edged.agent.oracles.protocol import OracleAway, Question, QuestionRefused
 from edged.agent.validations import ValidationCounts
 from edged.decisions.backoff import full_jitter_s
 from edged.errors import LogUnwritable
 
 log = structlog.get_logger()
+Said = TypeVar("Said")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,23 +40,23 @@ class Patience:
         await asyncio.sleep(delay_s)
 
 
-class PatientOracle:
-    """One task's oracle, and how it fares."""
+class Patient:
+    """Asks one task's oracle, or its judge, and knows how that one fares."""
 
-    def __init__(self, oracle: Oracle, patience: Patience, counts: ValidationCounts) -> None:
-        self._oracle = oracle
+    def __init__(self, patience: Patience, counts: ValidationCounts) -> None:
         self._patience = patience
         self._counts = counts
         self._asking = asyncio.Semaphore(patience.asks_at_once)  # never held while backing off
+        self._answered = 0
         self.is_well = True
 
-    async def ask(self, question: Question) -> Answer | None:
-        """Return the answer, or None when this question will not get one."""
-        failures, answers_before = 0, self._counts.answers
-        attempt = 0
-        while not self._is_hopeless(failures, self._counts.answers - answers_before):
+    async def ask(self, question: Question, attempt: Callable[[], Awaitable[Said]]) -> Said | None:
+        """Return what an attempt returned, or None when this question will not get that far."""
+        failures, answered_before, number = 0, self._answered, 0
+        while not self._is_hopeless(failures, self._answered - answered_before):
             try:
-                return await self._ask_once(question)
+                async with self._asking:
+                    said = await attempt()
             except QuestionRefused as error:
                 log.info("question_refused", task=question.task, reason=str(error))
                 self._counts.skip("refused")
@@ -63,23 +66,23 @@ class PatientOracle:
             except Exception as error:  # noqa: BLE001 an oracle may fail in ways of its own
                 self._note_failure(question, error)
                 failures += 1
-            await self._patience.wait(attempt)
-            attempt += 1
+            else:
+                self._note_answer(question)
+                return said
+            await self._patience.wait(number)
+            number += 1
         log.warning("question_given_up", task=question.task, execution_id=question.execution_id)
         self._counts.skip("given_up")
         return None
 
-    async def _ask_once(self, question: Question) -> Answer:
-        async with self._asking:
-            answer = await self._oracle.ask(question)
-        self._counts.count_answer(answer)
+    def _is_hopeless(self, failures: int, answered_others: int) -> bool:
+        return min(failures, answered_others) >= self._patience.give_up_attempts
+
+    def _note_answer(self, question: Question) -> None:
+        self._answered += 1
         if not self.is_well:
             self.is_well = True
             log.info("oracle_answers_again", task=question.task)
-        return answer
-
-    def _is_hopeless(self, failures: int, answered_others: int) -> bool:
-        return min(failures, answered_others) >= self._patience.give_up_attempts
 
     def _note_failure(self, question: Question, error: Exception) -> None:
         self._counts.attempts_failed += 1

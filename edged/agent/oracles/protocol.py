@@ -1,6 +1,7 @@
 """What the validator asks an oracle, what it gets, and the two ways in which it gets nothing.
 
-Pure. Implemented by: `http`, `program`. Truths that callers report come by themselves: `outcome`.
+Pure. Implemented by: `http`, `anthropic`, `program`, `judges`. Truths that callers report come by
+themselves: `outcome`.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -12,9 +13,10 @@ from edged.errors import PlatformError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is right for this input?"""
+    """What is right for this input? version: of the program that was called."""
 
     task: str
+    version: int
     execution_id: str
     input_json: bytes
 
@@ -62,3 +64,19 @@ class Oracle(AbstractAsyncContextManager["Oracle"], Protocol):
 
     async def ask(self, question: Question) -> Answer:
         """Raise OracleAway, OracleFailed or QuestionRefused instead of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """similarity: 0 to 1. cost: in US dollars."""
+
+    similarity: float
+    cost: float = 0.0
+
+
+class Judge(Protocol):
+    """Says how similar two values are. Raises OracleAway, OracleFailed or QuestionRefused."""
+
+    async def judge(self, question: Question, output: Any, truth: Any) -> Judgement: ...
+
+    async def close(self) -> None: ...

@@ -7,9 +7,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from edged.agent.oracles.http import MAX_ANSWER_BYTES, HttpOracle
+from edged.agent.oracles.egress import Egress
+from edged.agent.oracles.http import HttpOracle
 from edged.agent.oracles.program import ProgramOracle
 from edged.agent.oracles.protocol import OracleAway, OracleFailed, Question, QuestionRefused
+from edged.agent.oracles.web import MAX_ANSWER_BYTES
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
@@ -23,7 +25,9 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.http_oracle import HttpOracleServer
 
 EXECUTION = "01a00000-0000-7000-8000-000000000000"
-QUESTION = Question(task="spam", execution_id=EXECUTION, input_json=b'{"text": "mail a@b.example"}')
+QUESTION = Question(
+    task="spam", version=1, execution_id=EXECUTION, input_json=b'{"text": "mail a@b.example"}'
+)
 
 
 @pytest.fixture
@@ -45,7 +49,8 @@ def make_oracle(layout):
     def make(url: str, mode: Mode = Mode.BALANCED, **settings: object) -> HttpOracle:
         validation = HttpValidation(oracle="http", url=url, **settings)
         privacy = PrivacyFilter(mode, b"k" * 32)
-        return HttpOracle(validation, lambda: privacy, AuditLog(layout, FakeClock()))
+        audit = AuditLog(layout, FakeClock())
+        return HttpOracle(validation, Egress(url, lambda: privacy, audit))
 
     return make
 
@@ -97,7 +102,7 @@ async def test_strict_lets_no_input_leave(make_oracle, server, off_machine, layo
 
 async def test_what_the_filter_cannot_read_does_not_leave(make_oracle, server, off_machine):
     deep = b"[" * 500 + b"]" * 500
-    question = Question(task="spam", execution_id=EXECUTION, input_json=deep)
+    question = Question(task="spam", version=1, execution_id=EXECUTION, input_json=deep)
 
     with pytest.raises(QuestionRefused):
         await ask(make_oracle(off_machine), question)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edged.agent.checkpoints import Budget, Checkpoint
+from edged.agent.comparing import Plain
 from edged.agent.oracles.outcome import OutcomeValidator
 from edged.agent.sampling import TaskSampler
 from edged.agent.validations import ValidationLog, validation_id
@@ -57,7 +58,7 @@ def start(layout, clock, sampler):
         validator = OutcomeValidator(
             "spam",
             layout,
-            Exact(),
+            Plain(Exact()),
             sampler,
             checkpoint,
             validations,
