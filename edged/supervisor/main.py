@@ -29,7 +29,7 @@ from edged.inheritance import EXIT_UNUSABLE, Inheritance
 from edged.supervisor.child import Child
 from edged.supervisor.listeners import Listeners
 from edged.supervisor.process import Process
-from edged.supervisor.reloading import Configuration
+from edged.supervisor.reloading import OF_AGENT, OF_GATEWAY, Configuration
 
 log = structlog.get_logger()
 AGENT_STOP_S = 10.0  # the agent sends what the drained gateway logged last
@@ -148,14 +148,18 @@ class Supervisor:
             child.keep_standby()
 
     def _reload(self) -> None:
-        """Bring changed settings into force where the agent alone reads them: it starts anew."""
+        """Bring changed settings into force: the agent starts anew, the gateway rolls."""
         has_changed = self._configuration.has_changed()
         if not (self._is_reload_asked or has_changed):
             return
         self._is_reload_asked = False
-        if self._configuration.reload():
-            self._agent.inheritance = self._inheritance("agent", self._configuration.current)
+        changed = self._configuration.reload()
+        for child in self._children:
+            child.inheritance = self._inheritance(child.name, self._configuration.current)
+        if changed & OF_AGENT:
             self._agent.signal(signal.SIGTERM)
+        if changed & OF_GATEWAY:
+            self._gateway.roll()
 
     def _announce(self) -> None:
         """Tell systemd and the log, once, that calls are answered."""

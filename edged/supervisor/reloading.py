@@ -20,8 +20,9 @@ from edged.errors import ConfigInvalid
 from edged.files import write_whole
 
 log = structlog.get_logger()
-# The agent alone reads these, and it can be started anew without a caller noticing.
-LIVE: Final = frozenset(
+# Who reads what: the agent can be started anew, and the gateway rolled, without a caller noticing.
+OF_GATEWAY: Final = frozenset({"execution", "isolation"})
+OF_AGENT: Final = frozenset(
     {
         "anthropic",
         "artifacts",
@@ -76,8 +77,8 @@ class Configuration:
         before, self._seen = self._seen, _stamp(self._file)
         return self._seen is not None and self._seen == before and self._seen != self._read_stamp
 
-    def reload(self) -> bool:
-        """Read all sources again; returns whether anything live has changed."""
+    def reload(self) -> frozenset[str]:
+        """Read all sources again; returns the sections that changed and come into force now."""
         self._read_stamp = _stamp(self._file)
         told = self._told["config"]
         try:
@@ -86,17 +87,17 @@ class Configuration:
             log.error("configuration_refused", reason=str(error))
             told["refused"] = {"at": _now(), "reason": str(error)}
             self.tell()
-            return False
+            return frozenset()
         changed = [name for name in Deployment.model_fields if self._differs(name, wanted)]
-        live = [name for name in changed if name in LIVE]
-        waiting = [name for name in changed if name not in LIVE]
+        live = [name for name in changed if name in OF_AGENT | OF_GATEWAY]
+        waiting = [name for name in changed if name not in live]
         log.info("configuration_read", applied=live, waits_for_restart=waiting)
         told |= {"loaded_at": _now(), "refused": None, "waits_for_restart": waiting}
         self.current = self.current.model_copy(
             update={name: getattr(wanted, name) for name in live}
         )
         self.tell()
-        return bool(live)
+        return frozenset(live)
 
     def _differs(self, name: str, wanted: Deployment) -> bool:
         return bool(getattr(self.current, name) != getattr(wanted, name))

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from loopai.client import EdgeClient
 
 from edged.datasets.layout import Layout
 from edged.deployment import Deployment
@@ -13,6 +14,8 @@ from edged.errors import ConfigInvalid
 from edged.supervisor.reloading import Configuration
 from scripts.support.stack import until
 from tests.edged.commands.test_status_and_flush import status_of
+
+LOOPS = "def run(input_data):\n    while True:\n        pass\n"
 
 
 class Sources:
@@ -71,39 +74,39 @@ def test_a_file_that_is_gone_for_a_moment_is_no_change(configuration, sources):
 def test_what_the_agent_reads_comes_into_force(configuration, sources):
     sources.write(sampling={"rate": 0.1}, telemetry={"batch_size": 5})
 
-    is_live = configuration.reload()
+    live = configuration.reload()
 
-    assert is_live is True
+    assert live == {"sampling", "telemetry"}
     assert configuration.current.sampling.rate == 0.1
     assert configuration.current.telemetry.batch_size == 5
 
 
 def test_what_needs_a_restart_is_named_and_waits(configuration, sources):
-    sources.write(listen={"http": "127.0.0.1:1"}, execution={"worker_count": 2})
+    sources.write(listen={"http": "127.0.0.1:1"}, runtime={"name": "other"})
 
-    is_live = configuration.reload()
+    live = configuration.reload()
 
-    assert is_live is False
-    assert configuration.current.execution.worker_count == 4
-    assert told(sources)["waits_for_restart"] == ["listen", "execution"]
+    assert live == frozenset()
+    assert configuration.current.runtime.name == ""
+    assert told(sources)["waits_for_restart"] == ["runtime", "listen"]
 
 
 def test_a_refused_file_keeps_the_old_one_and_says_why(configuration, sources):
     sources.fault = "sampling.rate: too much"
 
-    is_live = configuration.reload()
+    live = configuration.reload()
     refused = told(sources)["refused"]
     sources.fault = ""
     configuration.reload()
 
-    assert is_live is False
+    assert live == frozenset()
     assert refused["reason"] == f"{sources.file}: sampling.rate: too much"
     assert told(sources)["refused"] is None
     assert configuration.current.sampling.rate == 0.05
 
 
 def test_the_same_again_changes_nothing(configuration):
-    assert configuration.reload() is False
+    assert configuration.reload() == frozenset()
 
 
 def rewrite(edge, **sections):
@@ -122,6 +125,23 @@ def test_a_changed_file_comes_into_force_while_serving(start_edge, make_artifact
 
     assert edge.child_pid("gateway") == gateway
     assert status_of(edge)["edged"]["config"]["waits_for_restart"] == ["runtime"]
+
+
+def test_the_gateways_settings_come_into_force_without_a_pause(start_edge, make_artifact):
+    edge = start_edge(make_artifact(LOOPS, task="loops"))
+    outcomes = []
+
+    rewrite(edge, execution={"timeout_ms": 50})
+    with EdgeClient(edge.grpc) as client:
+        until(lambda: _is_cut_early(client, outcomes), "the limit is in force")
+
+    assert set(outcomes) == {"TIMEOUT"}
+
+
+def _is_cut_early(client, outcomes) -> bool:
+    answer = client.execute({"text": "a"}, task="loops")
+    outcomes.append(answer.outcome)
+    return answer.latency_ms < 500
 
 
 def test_an_invalid_file_is_refused_while_serving(start_edge, make_artifact):
