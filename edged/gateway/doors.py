@@ -20,10 +20,11 @@ from edged.gateway.http import HttpDoor
 from edged.gateway.http_server import HttpServer
 from edged.gateway.service import EdgeService
 from edged.rpc import native
-from edged.rpc.limits import Counters, Limits
+from edged.rpc.limits import MIB, Counters, Limits
 from edged.rpc.server import Server
 from edged.rpc.tls import Tls, TlsUnusable
 
+MAX_RECEIVED_BYTES = 16 * MIB  # hostile clients together cost under 64 MB: scripts/chaos hostile
 SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
 
 
@@ -50,7 +51,10 @@ class Doors:
         checks: health.aio.HealthServicer,
     ) -> None:
         """Raises ConfigInvalid when a certificate does not hold."""
-        self._limits = Limits(max_connections=deployment.listen.max_connections)
+        self._limits = Limits(
+            max_connections=deployment.listen.max_connections,
+            max_received_bytes=MAX_RECEIVED_BYTES,
+        )
         try:
             tls = deployment.listen.tls.settings()
             self._rpc = self._rpc_server(deployment, sockets, tls, access, service, hot, checks)

@@ -26,6 +26,7 @@ _SEND_BYTES: Final = 256 * 1024  # one write; the transport takes more when it h
 _ROOM_BYTES: Final = 64 * 1024  # unsent bytes of a stream above which its writer waits
 _WIDE_OPEN: Final = 2**31 - 1
 _NO_ERROR: Final = 0
+_INTERNAL_ERROR: Final = 2
 _ENHANCE_YOUR_CALM: Final = 11
 _GOAWAY_CALM: Final = bytes.fromhex("00000807000000000000000000" + "0000000b")
 
@@ -45,6 +46,7 @@ class Http2(asyncio.Protocol):
             ngh2.SettingsReceived: cls._on_settings,
             ngh2.PingReceived: cls._on_ping,
             ngh2.PingAcknowledged: cls.on_pong,
+            ngh2.ConnectionClosed: cls._on_connection_closed,
         }
 
     def __init__(self, limits: Limits, counters: Counters, loop: asyncio.AbstractEventLoop) -> None:
@@ -55,6 +57,7 @@ class Http2(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self._is_flush_due = False
         self._is_write_paused = False
+        self._is_ended = False  # by us, for its conduct
         self._is_reset = False  # by the client, since the last look
         self._room: dict[int, asyncio.Future[None]] = {}  # writers that wait, by stream
         self._early: set[int] = set()  # answered before their request ended
@@ -247,6 +250,8 @@ class Http2(asyncio.Protocol):
             act = acts.get(type(event))
             if act is not None:
                 act(self, event)
+                if self._is_ended:  # a flood is counted once, however much of it was read
+                    return
 
     def _on_reset(self, _event: ngh2.StreamReset) -> None:
         self._is_reset = True
@@ -288,7 +293,6 @@ class Http2(asyncio.Protocol):
         if self._room or self._early:
             self._after_flush()
         if is_over:
-            self._note_end()
             transport.close()
         else:
             self.on_sent()
@@ -313,13 +317,20 @@ class Http2(asyncio.Protocol):
         if room is not None and not room.done():
             room.set_result(None)
 
-    def _note_end(self) -> None:
-        """libnghttp2 ends by itself a connection whose client resets too many calls."""
-        if self._is_reset:
-            self.counters.rapid_resets += 1
-            log.info("connection_closed", reason="rapid_resets")
+    def _on_connection_closed(self, event: ngh2.ConnectionClosed) -> None:
+        """Count what libnghttp2 ended by itself; what we end is counted where we do."""
+        if event.error_code in {_NO_ERROR, _ENHANCE_YOUR_CALM}:
+            return
+        is_reset = self._is_reset and event.error_code == _INTERNAL_ERROR
+        counter = "rapid_resets" if is_reset else "protocol_errors"
+        self._count(counter, event.debug_data.decode("latin-1"))
+
+    def _count(self, counter: str, error: str) -> None:
+        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
+        log.info("connection_closed", reason=counter, error=error)
 
     def _calm_down(self, reason: str) -> None:
+        self._is_ended = True
         log.info("connection_closed", reason=reason)
         self._attempt(self._h2.send_goaway, _ENHANCE_YOUR_CALM, debug_data=reason.encode())
         self.close()
@@ -327,8 +338,7 @@ class Http2(asyncio.Protocol):
     def _break(self, error: ngh2.NGH2Error) -> None:
         """End a connection that libnghttp2 gave up. It says nothing any more, so we say why."""
         counter = _counter_of(error)
-        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
-        log.info("connection_closed", reason=counter, error=str(error))
+        self._count(counter, str(error))
         if self.transport is not None:
             if counter != "prefaces_missing":
                 self.transport.write(_GOAWAY_CALM)
@@ -341,4 +351,4 @@ def _counter_of(error: ngh2.NGH2Error) -> str:
         return "prefaces_missing" if "magic" in text else "protocol_errors"
     if "CONTINUATION" in text:
         return "continuation_floods"
-    return "metadata_too_large" if "header" in text else "ping_floods"
+    return "metadata_too_large" if "header" in text else "acknowledgement_floods"

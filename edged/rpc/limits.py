@@ -77,6 +77,8 @@ class Counters:
     """Half-open connections, and header blocks that never complete."""
     ping_floods: int = 0
     settings_floods: int = 0
+    acknowledgement_floods: int = 0
+    """So many pings or settings at once that their answers alone fill memory."""
     rapid_resets: int = 0
     continuation_floods: int = 0
     protocol_errors: int = 0
