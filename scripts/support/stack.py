@@ -150,7 +150,10 @@ class EdgeProcess(Process):
         self.grpc = self.http = "127.0.0.1:0"
         self._flags = list(flags)
         environment = {}
-        document = {**settings, "storage": {"data_dir": str(self.data_dir)}}
+        document = {
+            **settings,
+            "storage": {**settings.get("storage", {}), "data_dir": str(self.data_dir)},
+        }
         if home is not None:
             environment["LOOPAI_API_KEY"] = home.api_key
             document["cloud"] = {

@@ -60,6 +60,13 @@ class Tally:
         self.taken_ms.append((time.perf_counter() - call.begun_s) * 1000)
         self.data_bytes += len(call.body)
 
+    async def wait(self, is_over: asyncio.Event, seconds: float) -> None:
+        """Wait for the last answers; what does not come is a failure."""
+        try:
+            await asyncio.wait_for(is_over.wait(), seconds + LAST_ANSWERS_S)
+        except TimeoutError:
+            self.failed += self.outstanding
+
 
 async def keep_in_flight(
     connections: list[Connection], frame: bytes, in_flight: int, seconds: float, calls: float
@@ -91,7 +98,7 @@ async def keep_in_flight(
         begin(connections[number % len(connections)])
     for connection in connections:
         connection.flush()
-    await asyncio.wait_for(is_over.wait(), seconds + LAST_ANSWERS_S)
+    await tally.wait(is_over, seconds)
     return tally
 
 
@@ -129,7 +136,7 @@ async def send_steadily(
     loop = asyncio.get_running_loop()
     timer = _interval_timer(1 / rate)
     loop.add_reader(timer, send_due)
-    await asyncio.wait_for(is_over.wait(), seconds + LAST_ANSWERS_S)
+    await tally.wait(is_over, seconds)
     os.close(timer)
     return tally
 

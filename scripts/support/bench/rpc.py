@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import trustme
-
 from scripts.support.bench import empty
 from scripts.support.bench.cases import compare
 from scripts.support.bench.load import Target, generator_name, measure
+from scripts.support.certificates import write_certificates
 
 IN_FLIGHT = (1, 32, 256)
 MESSAGE = bytes(100)  # about what a short Execute request is
@@ -29,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Return a case for each transport and number in flight: our two entries and the peer."""
-    ca = _write_certificates(folder)
+    ca = write_certificates(folder)
     with empty.started("ours", folder) as ours, empty.started("grpcio", folder) as peer:
         cases = [
             _case(ours[transport], peer[transport], ca, transport, in_flight, options, say)
@@ -91,14 +90,3 @@ def _case(
         "raw": compare(samples["raw"], samples["peer"]),
         "normal": compare(samples["normal"], samples["peer"]),
     }
-
-
-def _write_certificates(folder: Path) -> str:
-    """Write what `empty` serves with, and return the path of its authority."""
-    authority = trustme.CA()
-    issued = authority.issue_cert("localhost", "127.0.0.1")
-    issued.private_key_pem.write_to_path(str(folder / "server.key"))
-    (folder / "server.pem").write_bytes(b"".join(p.bytes() for p in issued.cert_chain_pems))
-    path = folder / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)

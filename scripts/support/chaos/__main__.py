@@ -11,11 +11,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.chaos import kill, mutants, neighbours
+from scripts.support.chaos import drain, hostile, kill, mutants, neighbours, soak
 from scripts.support.stack import StackError
 
 # A module offers add_arguments(parser), run(folder, options, say) and is_good(report).
-SCENARIOS = {"kill": kill, "mutants": mutants, "neighbours": neighbours}
+SCENARIOS = {
+    "drain": drain,
+    "hostile": hostile,
+    "kill": kill,
+    "mutants": mutants,
+    "neighbours": neighbours,
+    "soak": soak,
+}
 
 
 def main() -> int:

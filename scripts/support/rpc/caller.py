@@ -80,7 +80,15 @@ class Caller(asyncio.Protocol):
         self.flush()
 
     def call(self, frame: bytes, done: Callable[[Call], None], begun_s: float = 0.0) -> None:
-        """Queue one call. frame: the message with its five bytes of prefix, see `framed`."""
+        """Queue one call. frame: the message with its five bytes of prefix, see `framed`.
+
+        On a connection that takes no more, `done` is told REFUSED at once.
+        """
+        if not self.is_open:
+            call = Call(done, begun_s)
+            call.status = REFUSED
+            done(call)
+            return
         stream = self._http.send_request(self._headers)
         self._http.send_data(stream, frame, end_stream=True)
         self._calls[stream] = Call(done, begun_s or time.perf_counter())
