@@ -23,7 +23,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             found += keys(inner, f"{prefix}{name}.")
         else:
-            found.append(prefix + name)
+            found.append(prefix + (field.alias or name))
         for entry in entries(field):
             found += keys(entry, f"{prefix}{name}.<task>.")
     return found

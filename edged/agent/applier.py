@@ -88,6 +88,12 @@ class Applier:
             reports = await self._switch(before, wanted)
             return [report for report in reports if wanted.tasks[report.task].source == source]
 
+    async def apply_again(self) -> None:
+        """Have the gateway look at the same routes, and report what has become of them."""
+        async with self._applying:
+            routes = self.routes
+            await self._switch(routes, routes)
+
     async def replace(self, target: Target) -> TaskReport | None:
         """Give one routed task other arms; None when nobody routes it any more."""
         async with self._applying:

@@ -32,6 +32,7 @@ from edged.agent.link import Link, LinkSettings
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.hashing import deployment_key
 from edged.agent.privacy.making import make_filter
+from edged.agent.quarantines import Quarantines
 from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.agent.reporting import Report, ReportParts
@@ -80,6 +81,7 @@ class Agent:
         self._shadow = _shadow(deployment, layout, self._validators)
         decisions = DecisionLog(layout, time.time)
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
+        self._quarantines = Quarantines(layout, self._applier, self._rollouts)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
         else:
@@ -107,6 +109,7 @@ class Agent:
             "shadow": self._shadow.run,
             "rollouts": self._rollouts.run,
             "statistics": self._statistician.run,
+            "quarantines": self._quarantines.run,
             "retention": self._retention.run,
         }
         if self._batcher is not None and self._counts:

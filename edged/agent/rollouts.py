@@ -16,6 +16,7 @@ from edged.agent.observing import Observer, read_line
 from edged.agent.rollout_file import RolloutFolder, RolloutState
 from edged.agent.shadow import Shadow, reason_of
 from edged.agent.store import StoredVersion
+from edged.artifacts.manifest import Digest
 from edged.datasets.follower import Follower
 from edged.datasets.layout import Layout
 from edged.decisions.evidence import Verdict
@@ -63,6 +64,7 @@ class Rollouts:
         self._shadow = shadow
         self._decisions = decisions
         self._clock = clock
+        self._unfit: dict[Digest, str] = {}
         self._folder = RolloutFolder(layout)
         self._running = {state.task: self._resume(state) for state in self._folder.read_all()}
 
@@ -92,6 +94,10 @@ class Rollouts:
         for task in self._running.keys() - set(tasks_on_trial):
             self._shadow.forget(self._running.pop(task).state)
             self._folder.remove(task)
+
+    def refuse(self, digest: Digest, reason: str) -> None:
+        """Have the rollout of this candidate end at the next look: the edge runs it no more."""
+        self._unfit[digest] = reason
 
     def stage(self, task: str) -> int:
         """Return the task's stage, counted from 1; 0 without traffic."""
@@ -140,6 +146,10 @@ class Rollouts:
     async def _look(self, running: _Running) -> None:
         """Count what is new, decide, write down, carry out. A failure is said and tried again."""
         if running.state.progress.is_over:
+            return
+        unfit = self._unfit.get(running.state.candidate.digest)
+        if unfit is not None:
+            await self._carry_out(running, running.state, _refused(running.state, unfit))
             return
         try:
             state = await self._count(running)

@@ -37,6 +37,10 @@ class Layout:
         return self.state / "routes.json"
 
     @property
+    def quarantine(self) -> Path:
+        return self.state / "quarantine.json"
+
+    @property
     def batches(self) -> Path:
         return self.state / "batches"
 

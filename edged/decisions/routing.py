@@ -4,8 +4,8 @@ Pure. Used by: the agent (writes them), the gateway (reads and obeys). Never: to
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -74,6 +74,15 @@ def choose(arms: tuple[Arm, ...], task: str, key: str) -> Arm:
             return arm
         point -= arm.weight
     return arms[0]
+
+
+def without(arms: tuple[Arm, ...], unfit: Container[Digest]) -> tuple[Arm, ...]:
+    """Return the other arms, sharing all of the traffic; the same ones when none is unfit."""
+    left = tuple(arm for arm in arms if arm.digest not in unfit)
+    weight = sum(arm.weight for arm in left)
+    if left == arms or not weight:
+        return left if weight else ()
+    return tuple(replace(arm, weight=arm.weight / weight) for arm in left)
 
 
 def _route(document: Mapping[str, Any]) -> Route:

@@ -26,6 +26,7 @@ from edged.deployment.running import Artifacts, Execution
 from edged.deployment.section import Section
 from edged.deployment.telling import Privacy, Telemetry
 from edged.pool.settings import PoolSettings
+from edged.pool.values import Placement
 
 # Accepted for what comes, and said at start.
 WITHOUT_EFFECT = ("cloud.realtime_enabled",)
@@ -99,7 +100,18 @@ class Deployment(Section):
             time_limit_ms=execution.timeout_ms,
             memory_limit_mb=execution.memory_mb,
             require=self.isolation.require,
+            workers_min=execution.min_workers,
+            isolation=self.isolation.default,
         )
+
+    @property
+    def placements(self) -> dict[str, Placement]:
+        """Return the tasks that are run on terms of their own."""
+        classes, caps = self.isolation.tasks, self.execution.task_calls
+        return {
+            task: Placement(isolation=classes.get(task), calls_limit=caps.get(task))
+            for task in classes.keys() | caps.keys()
+        }
 
     @property
     def without_effect(self) -> list[str]:

@@ -1,75 +1,32 @@
 """The tasks this gateway serves, and the switch from one version to the next.
 
-Runs in: the gateway. Talks to: the pool, the unpacked artifacts on disk. Never: drops a version
-that serves before its successor has passed its own self-test.
+Runs in: the gateway. Talks to: the pool, state/quarantine.json. Never: drops a version that serves
+before its successor has passed its own self-test.
+
+A version that the pool quarantines is left at once where another arm serves the task, and a moment
+later where the fallback must be loaded first.
 """
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
 
-import orjson
 import structlog
 
-from edged.artifacts.archive import Artifact, SelfTest, open_folder
-from edged.artifacts.manifest import Manifest
-from edged.contract.schema import Schema
+from edged.artifacts.manifest import Digest
+from edged.artifacts.quarantine import QuarantineFile
 from edged.datasets.layout import Layout
-from edged.decisions.routing import Arm, Route, Routes, choose
-from edged.errors import (
-    InputMalformed,
-    InputRefused,
-    LoopaiError,
-    OutputRefused,
-    TaskUnknown,
-    TaskUnnamed,
-)
-from edged.pool.pool import Pool, ProgramSource
-from edged.sandbox.frames import Outcome
-from edged.sandbox.refusals import ProgramRefused
+from edged.decisions.routing import Route, Routes, without
+from edged.errors import TaskUnknown, TaskUnnamed
+from edged.gateway.preparing import Preparer, reason_of
+from edged.gateway.served import ServedTask
+from edged.pool.pool import Pool
+from edged.pool.values import Placement
 
 log = structlog.get_logger()
-SELF_TEST_LIMIT_MS = 5_000.0
-
-
-class SelfTestFailed(Exception):
-    """The program did not reproduce one of its own examples."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServedTask:
-    """One task, its route and what its programs must be given and must return."""
-
-    name: str
-    route: Route
-    manifest: Manifest
-    input_schema: Schema
-    output_schemas: dict[int, Schema]  # by version
-
-    def decode_input(self, input_json: bytes) -> Any:
-        """Return the input's value. Raises InputMalformed or InputRefused."""
-        try:
-            value = orjson.loads(input_json)
-        except orjson.JSONDecodeError as error:
-            raise InputMalformed(reason=error) from error
-        if not self.input_schema.is_satisfied_by(value):
-            breach = self.input_schema.breach(value, root="input")
-            if breach is not None:
-                raise InputRefused(task=self.name, field=breach.field, reason=breach.reason)
-        return value
-
-    def check_output(self, version: int, output_json: bytes) -> None:
-        """Raise OutputRefused when the output breaks the version's schema."""
-        schema = self.output_schemas[version]
-        value = orjson.loads(output_json)
-        if not schema.is_satisfied_by(value):
-            breach = schema.breach(value, root="output")
-            if breach is not None:
-                raise OutputRefused(field=breach.field, reason=breach.reason)
-
-    def choose(self, key: str) -> Arm:
-        return choose(self.route.arms, self.name, key)
+NO_PLACEMENTS: Mapping[str, Placement] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +43,34 @@ class Applied:
 class Catalog:
     """Finds tasks for the executor and applies new routes, each task by itself."""
 
-    def __init__(self, layout: Layout, pool: Pool, default_task: str | None) -> None:
-        self._layout = layout
+    def __init__(
+        self,
+        layout: Layout,
+        pool: Pool,
+        default_task: str | None,
+        placements: Mapping[str, Placement] = NO_PLACEMENTS,
+    ) -> None:
+        """placements: of the tasks that are run on terms of their own."""
         self._pool = pool
         self._default_task = default_task
+        self._quarantine = QuarantineFile(layout.quarantine)
+        self._unfit = dict(self._quarantine.read())
+        self._preparer = Preparer(layout, pool, self._unfit, placements)
+        self._applying = asyncio.Lock()
+        self._stalled = asyncio.Event()  # set: a task lost its last arm
         self.tasks: dict[str, ServedTask] = {}
         self.problems: dict[str, str] = {}  # task → why its latest route does not serve
         self.sequence = 0
+        pool.on_quarantine = self._step_back
+
+    async def run(self) -> None:
+        """Bring back, on its fallback, every task whose last version was quarantined."""
+        while True:
+            await self._stalled.wait()
+            self._stalled.clear()
+            async with self._applying:
+                for name, task in list(self.tasks.items()):
+                    await self._fall_back(name, task.route)
 
     def find(self, name: str) -> ServedTask:
         """Return a task; an empty name means the default. Raises TaskUnknown, TaskUnnamed."""
@@ -101,30 +79,37 @@ class Catalog:
             raise TaskUnknown(task=name, known=self._known())
         return task
 
+    def is_served(self, name: str) -> bool:
+        """Whether a version may run for this task: not all of them are quarantined."""
+        task = self.tasks.get(name)
+        return task is not None and any(arm.digest not in self._unfit for arm in task.route.arms)
+
     async def apply(self, routes: Routes) -> list[Applied]:
         """Bring every task to its route; a task that fails keeps what it serves."""
-        reports = [await self._apply_one(name, route) for name, route in routes.tasks.items()]
-        for name in self.tasks.keys() - routes.tasks.keys():
-            del self.tasks[name]
-        self.problems = {name: text for name, text in self.problems.items() if name in routes.tasks}
-        self.sequence = routes.sequence
-        self._unload_unused()
-        return reports
+        async with self._applying:
+            reports = [await self._apply_one(name, route) for name, route in routes.tasks.items()]
+            for name in self.tasks.keys() - routes.tasks.keys():
+                del self.tasks[name]
+            self.problems = {
+                name: text for name, text in self.problems.items() if name in routes.tasks
+            }
+            self.sequence = routes.sequence
+            self._unload_unused()
+            return reports
 
     async def _apply_one(self, name: str, route: Route) -> Applied:
         target = route.arms[0].version
         try:
-            self.tasks[name] = await self._prepare(name, route)
+            self.tasks[name] = await self._preparer.prepare(name, route)
         except Exception as error:  # noqa: BLE001 whatever is wrong with it, its siblings go on
-            reason = _reason(error)
+            reason = reason_of(error)
             log.warning("route_refused", task=name, version=target, reason=reason)
             self.problems[name] = reason
             await self._fall_back(name, route)
-            serving = self.tasks[name].route.arms[0].version if name in self.tasks else 0
             return Applied(
                 task=name,
                 state="FAILED",
-                serving_version=serving,
+                serving_version=self._serving_version(name),
                 target_version=target,
                 reason=reason,
             )
@@ -133,50 +118,44 @@ class Catalog:
         return Applied(task=name, state="APPLIED", serving_version=target, target_version=target)
 
     async def _fall_back(self, name: str, route: Route) -> None:
-        """After a fresh start there is nothing to keep: serve the arms that last worked."""
-        if name in self.tasks or not route.fallback:
-            return
+        """Where nothing serves: what quarantine left of the route, or the arms that last worked."""
+        for arms in (without(route.arms, self._unfit), without(route.fallback, self._unfit)):
+            if self.is_served(name):
+                return
+            if arms and arms != route.arms:
+                await self._try(name, replace(route, arms=arms))
+
+    async def _try(self, name: str, route: Route) -> None:
         try:
-            self.tasks[name] = await self._prepare(name, Route(arms=route.fallback))
+            self.tasks[name] = await self._preparer.prepare(name, route)
         except Exception as error:  # noqa: BLE001 reported; nothing of this task serves
-            log.warning("fallback_refused", task=name, reason=_reason(error))
+            log.warning("fallback_refused", task=name, reason=reason_of(error))
+            return
+        log.warning("fell_back", task=name, version=route.arms[0].version)
 
-    async def _prepare(self, name: str, route: Route) -> ServedTask:
-        artifacts = {arm.version: await self._load(name, arm) for arm in route.arms}
-        manifest = artifacts[route.arms[0].version].manifest
-        return ServedTask(
-            name=name,
-            route=route,
-            manifest=manifest,
-            input_schema=Schema(manifest.input_schema),
-            output_schemas={
-                version: Schema(artifact.manifest.output_schema)
-                for version, artifact in artifacts.items()
-            },
-        )
+    def _step_back(self, key: str, reason: str) -> None:
+        """Obey the pool, which has stopped running a version, in the middle of traffic."""
+        digest = Digest(key)
+        self._unfit[digest] = reason
+        for name, task in self.tasks.items():
+            if any(arm.digest == digest for arm in task.route.arms):
+                self._leave(name, task, digest, reason)
+        try:
+            self._quarantine.add(digest, reason)
+        except OSError as error:  # it holds until the next start, at least
+            log.error("quarantine_not_kept", reason=str(error))
 
-    async def _load(self, name: str, arm: Arm) -> Artifact:
-        artifact = open_folder(self._layout.version(name, arm.version))
-        manifest = artifact.manifest
-        await self._pool.load(
-            arm.digest,
-            ProgramSource(
-                source=artifact.program,
-                returns_confidence=manifest.returns_confidence,
-                source_bytes_limit=manifest.source_bytes_limit,
-            ),
-        )
-        for number, example in enumerate(artifact.self_tests, start=1):
-            await self._self_test(arm, example, number)
-        return artifact
+    def _leave(self, name: str, task: ServedTask, digest: Digest, reason: str) -> None:
+        version = next(arm.version for arm in task.route.arms if arm.digest == digest)
+        self.problems[name] = f"version {version} is quarantined: {reason}"
+        arms = without(task.route.arms, self._unfit)
+        if arms:
+            self.tasks[name] = replace(task, route=replace(task.route, arms=arms))
+        else:
+            self._stalled.set()
 
-    async def _self_test(self, arm: Arm, example: SelfTest, number: int) -> None:
-        given = json.dumps(example.input).encode()
-        result = await self._pool.call(arm.digest, given, time_limit_ms=SELF_TEST_LIMIT_MS)
-        if result.outcome is not Outcome.SUCCESS:
-            raise SelfTestFailed(f"self-test {number}: {result.error_type} {result.error_message}")
-        if json.loads(result.output_json) != example.output:
-            raise SelfTestFailed(f"self-test {number}: another output than expected")
+    def _serving_version(self, name: str) -> int:
+        return self.tasks[name].route.arms[0].version if self.is_served(name) else 0
 
     def _unload_unused(self) -> None:
         used = {arm.digest for task in self.tasks.values() for arm in task.route.arms}
@@ -192,17 +171,3 @@ class Catalog:
 
     def _known(self) -> str:
         return ", ".join(sorted(self.tasks)) or "none yet"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, ProgramRefused):
-        return _refusals(error.refusals)
-    if isinstance(error, LoopaiError):
-        return f"{error.code}: {error}"  # the code is what leaves in strict privacy
-    if isinstance(error, SelfTestFailed):
-        return f"self-test failed: {error}"
-    return f"{type(error).__name__}: {error}"
-
-
-def _refusals(refusals: Iterable[object]) -> str:
-    return "program refused: " + "; ".join(str(refusal) for refusal in refusals)

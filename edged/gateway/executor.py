@@ -25,8 +25,9 @@ from edged.errors import (
     OutputRefused,
     RunLost,
 )
-from edged.gateway.catalog import Catalog, ServedTask
+from edged.gateway.catalog import Catalog
 from edged.gateway.counters import Counters
+from edged.gateway.served import ServedTask
 from edged.pool.pool import Pool, Result
 from edged.sandbox.frames import Outcome
 

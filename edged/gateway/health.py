@@ -52,7 +52,7 @@ class Health:
 
     async def refresh(self) -> None:
         self._note(self._probe_logs())
-        wanted = {f"loopai.task.{name}": self._status() for name in self._catalog.tasks}
+        wanted = {f"loopai.task.{name}": self._status_of(name) for name in self._catalog.tasks}
         gone = self._published.keys() - wanted.keys() - {OVERALL}
         await self._publish({**dict.fromkeys(gone, UNKNOWN), **wanted, OVERALL: self._status()})
 
@@ -78,6 +78,9 @@ class Health:
             "problems": problems,
             "isolation": jail.by_barrier() if (jail := self._pool.jail_report) else None,
         }
+
+    def _status_of(self, task: str) -> int:
+        return self._status() if self._catalog.is_served(task) else NOT_SERVING
 
     def _status(self) -> int:
         is_blocked = bool(self._log_problem) and not self._serve_unlogged

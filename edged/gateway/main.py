@@ -50,7 +50,9 @@ class Gateway:
         storage = deployment.storage
         layout = storage.layout
         self.pool = Pool(deployment.pool)
-        self._catalog = Catalog(layout, self.pool, deployment.runtime.default_task)
+        self._catalog = Catalog(
+            layout, self.pool, deployment.runtime.default_task, deployment.placements
+        )
         self._writers = [_writer(layout, kind, storage) for kind in KINDS]
         self._logs = [
             Commits(writer, storage.fsync, storage.fsync_interval_ms / 1000)
@@ -104,7 +106,11 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             parts = [
                 tasks.create_task(part(), name=name)
-                for name, part in (("pool", self.pool.run), ("health", self.health.run))
+                for name, part in (
+                    ("pool", self.pool.run),
+                    ("catalog", self._catalog.run),
+                    ("health", self.health.run),
+                )
             ]
             parts += [tasks.create_task(log.run(), name="commits") for log in self._logs]
             await self.pool.wait_ready()

@@ -122,10 +122,9 @@ class Crew:
 
     def _shrink(self) -> None:
         """Take workers back from versions that have been quiet."""
-        quiet_since_ns = time.monotonic_ns() - int(self._settings.shrink_after_s * 1e9)
+        now_ns = time.monotonic_ns()
         for version in self._versions():
-            if len(version.workers) > 1 and version.last_used_ns < quiet_since_ns:
-                version.release_idle()
+            version.shrink(now_ns)
 
     def _abandon(self) -> None:
         """Settle what every worker held: all of them died with their zygote."""

@@ -22,7 +22,7 @@ class PoolError(PlatformError):
 
 class PoolFull(PoolError):
     code = "pool_full"
-    text = "{queued} calls of this program wait already"
+    text = "{queued} calls of this program wait already, {running} run; try in {retry_after_ms} ms"
     retryable = True
 
 

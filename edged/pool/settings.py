@@ -4,8 +4,19 @@ Pure. Never: reads the environment; `edged.config` assembles.
 """
 
 from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Final
 
 from edged.pool.barriers import KNOWN_BARRIERS, MINIMUM
+
+_MAY_BE_ZERO: Final = ("spare_workers", "workers_min")
+
+
+class Isolation(StrEnum):
+    """How far the executions of a program are kept apart."""
+
+    PER_PROGRAM = "per_program"  # a worker serves one version, call after call
+    PER_REQUEST = "per_request"  # a worker serves one call
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +26,10 @@ class PoolSettings:
     workers_per_version: int = 4
     """At most; a version starts with one and gets more while calls wait longer than they should,
     and a second one in reserve once it has lost a worker."""
+    workers_min: int = 0
+    """Of one version, however quiet it is; the first is there before it serves."""
+    isolation: Isolation = Isolation.PER_PROGRAM
+    """Of programs that do not name their own."""
     max_workers: int = 64
     """Over all versions; 4.4 MB each when idle."""
     spare_workers: int = 1
@@ -42,6 +57,8 @@ class PoolSettings:
     """A call that waited this long brings its version another worker."""
     shrink_after_s: float = 60.0
     """A version that was quiet this long keeps one worker."""
+    sleep_after_s: float = 900.0
+    """And none after this long; the next call waits for the spare to load it, some 10 ms."""
     recycle_after_calls: int = 100_000
     """Then a worker is replaced: whatever leaks or fragments starts afresh, at 40 ns a call."""
     quarantine_violations: int = 3
@@ -57,10 +74,14 @@ class PoolSettings:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, int | float) and value <= 0 and field.name != "spare_workers":
+            if not isinstance(value, int | float):
+                continue
+            if field.name in _MAY_BE_ZERO and value < 0:
+                raise ValueError(f"{field.name} must not be negative, not {value}")
+            if field.name not in _MAY_BE_ZERO and value <= 0:
                 raise ValueError(f"{field.name} must be above 0, not {value}")
-        if self.spare_workers < 0:
-            raise ValueError(f"spare_workers must not be negative, not {self.spare_workers}")
+        if self.workers_min > self.workers_per_version:
+            raise ValueError("workers_min must not exceed workers_per_version")
         if self.workers_per_version > self.max_workers:
             raise ValueError("workers_per_version must not exceed max_workers")
         unknown = set(self.require) - KNOWN_BARRIERS

@@ -5,25 +5,44 @@ Pure values.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 
+from edged.pool.settings import Isolation
 from edged.sandbox.frames import Outcome
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """How one program is run, where that differs from the others.
+
+    isolation: None for the pool's default. calls_limit: most calls at a time, waiting and running;
+    None for the pool's bound on waiting ones alone.
+    """
+
+    isolation: Isolation | None = None
+    calls_limit: int | None = None
+
+
+DEFAULT_PLACEMENT: Final = Placement()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProgramSource:
     """A program as its artifact holds it.
 
-    returns_confidence: its result is {"output": …, "confidence": …}.
+    returns_confidence: its result is {"output": …, "confidence": …}. warm_inputs: run first by
+    each new worker, for nobody.
     """
 
     source: str
     returns_confidence: bool = False
     source_bytes_limit: int = 65_536
+    warm_inputs: tuple[bytes, ...] = ()
+    placement: Placement = DEFAULT_PLACEMENT
 
 
 class Result(NamedTuple):

@@ -17,7 +17,8 @@ from typing import Final, Protocol
 from edged.pool.errors import PoolFull, Quarantined
 from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
-from edged.pool.values import Call, ProgramSource, VersionStats, failed, lost
+from edged.pool.terms import Terms
+from edged.pool.values import Call, ProgramSource, Result, VersionStats, failed, lost
 from edged.pool.verdicts import Cause, calls_ahead, settle, typical_after
 from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
@@ -28,6 +29,9 @@ _MOST_LOSSES: Final = 5
 """Workers lost in a row without one answer: the program kills its workers outside of any call."""
 
 _WORKERS_AFTER_LOSS: Final = 2
+
+_LEAST_RETRY_MS: Final = 10
+_MOST_RETRY_MS: Final = 5_000
 
 # Workers of slow programs can fill every core; they leave it at once to whoever serves quick ones.
 _SLOW_NS: Final = 20_000_000
@@ -75,6 +79,8 @@ class Version:
         self._on_unfit = on_unfit
         self._strikes = Strikes(settings)
         self._unfit = ""  # why it is quarantined
+        self._terms = Terms.of(program, settings)
+        self._running = 0  # handed to workers, not answered
         self._queue: deque[Call] = deque()  # full: the caller is refused
         self._leaving: set[Worker] = set()  # released; they finish what they hold
         self._typical_run_ns = 0
@@ -110,8 +116,10 @@ class Version:
 
     def enqueue(self, call: Call) -> None:
         """Raises PoolFull."""
-        if len(self._queue) >= self._settings.queue_calls:
-            raise PoolFull(queued=len(self._queue))
+        waiting = len(self._queue)
+        terms = self._terms
+        if waiting >= terms.most_waiting or waiting + self._running >= terms.most_calls:
+            raise self._full()
         self._queue.append(call)
         if self._flush is None:
             self._flush = self._loop.call_soon(self._hand_over)
@@ -123,15 +131,19 @@ class Version:
         worker.set_niceness(self._niceness)
         if not self.loaded.done():
             self.loaded.set_result(None)
+        elif not self._queue:
+            self._warm(worker)
+        self._keep_minimum()
         self._hand_over()
 
     def answered(self, worker: Worker, calls: int, run_ns: int) -> None:
         """Take note of answers. run_ns: of all these calls together."""
         self._executions += calls
+        self._running -= calls
         self._losses = 0
         self._note(run_ns, calls)
         worker.set_niceness(self._niceness)
-        if worker.answered >= self._settings.recycle_after_calls and worker in self.workers:
+        if worker.answered >= self._terms.recycle_after_calls and worker in self.workers:
             self._release(worker)
             self._grow()
         self._hand_over()
@@ -143,6 +155,7 @@ class Version:
             self.workers.remove(worker)
         self._leaving.discard(worker)
         now_ns = time.monotonic_ns()
+        self._running -= len(worker.held)
         settlement = settle(worker.held, running, cause, now_ns)
         self._queue.extendleft(reversed(settlement.again))
         worker.held.clear()
@@ -161,6 +174,7 @@ class Version:
             self._strike(self._strikes.add(cause, now_ns))
         if was_serving and not self.is_retiring:
             self._replace()
+            self._keep_minimum()
         self._hand_over()
         return len(settlement.answered)
 
@@ -192,6 +206,16 @@ class Version:
         """Release the workers once nothing waits."""
         self.is_retiring = True
         self._hand_over()
+
+    def shrink(self, now_ns: int) -> None:
+        """Give a worker back when there was nothing to do for long."""
+        settings = self._settings
+        quiet_ns = now_ns - self.last_used_ns
+        if quiet_ns < settings.shrink_after_s * 1e9:
+            return
+        least = 0 if quiet_ns >= settings.sleep_after_s * 1e9 else 1
+        if len(self.workers) > max(least, self._terms.least_workers):
+            self.release_idle()
 
     def release_idle(self) -> bool:
         """Give back one worker that holds nothing; tell whether there was one."""
@@ -232,6 +256,28 @@ class Version:
             if not self._grow():
                 return
 
+    def _keep_minimum(self) -> None:
+        while not self.is_retiring and len(self.workers) + self.coming < self._terms.least_workers:
+            if not self._grow():
+                return
+
+    def _warm(self, worker: Worker) -> None:
+        """Have it run the artifact's own examples, for nobody, before the first caller's input."""
+        now_ns = time.monotonic_ns()
+        inputs = self._terms.warm_inputs
+        if inputs:
+            self._running += len(inputs)
+            worker.write(
+                [Call(text, _drop, self._time_limit_ns, 0, now_ns) for text in inputs], now_ns
+            )
+
+    def _full(self) -> PoolFull:
+        """Return the refusal, with the time in which what waits now will have been run."""
+        waiting = len(self._queue)
+        work_ns = waiting * self._typical_run_ns // max(1, len(self.workers))
+        retry_after_ms = min(max(work_ns // 1_000_000, _LEAST_RETRY_MS), _MOST_RETRY_MS)
+        return PoolFull(queued=waiting, running=self._running, retry_after_ms=retry_after_ms)
+
     def _grow(self) -> bool:
         """Ask for one more worker; tell whether it will come."""
         most = self._settings.workers_per_version
@@ -248,12 +294,13 @@ class Version:
             most = calls_ahead(
                 self._typical_run_ns,
                 ahead_ns=int(self._settings.ahead_ms * 1e6),
-                most=self._settings.ahead_calls,
+                most=self._terms.ahead_calls,
             )
             serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
             for worker in sorted(serving, key=_held):
                 calls = self._take(most - len(worker.held), now_ns)
                 if calls:
+                    self._running += len(calls)
                     worker.write(calls, now_ns)
         if self._queue:
             if not self.workers and not self.coming:
@@ -293,6 +340,10 @@ class Version:
         if not self.coming and waited_ns > self._settings.grow_after_ms * 1e6:
             self._grow()
         self._watch_queue()
+
+
+def _drop(_result: Result) -> None:
+    """Take a warm-up's answer."""
 
 
 def _held(worker: Worker) -> int:

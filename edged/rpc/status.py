@@ -10,7 +10,7 @@ from edged import errors
 from edged.pool.errors import PoolFull
 from edged.rpc.codes import Code
 
-RETRY_HINT_MS = 50  # a full queue of 1,024 short calls drains in about this time
+RETRY_HINT_MS = 50  # where the error itself knows no better
 
 # The first class that matches wins: special before general.
 STATUSES: tuple[tuple[type[Exception], Code], ...] = (
@@ -33,7 +33,8 @@ def details_of(error: errors.LoopaiError) -> bytes:
     reason = error_details_pb2.ErrorInfo(reason=error.code, domain="loopai")
     details = [_packed(reason)]
     if error.retryable:
-        delay = duration_pb2.Duration(nanos=RETRY_HINT_MS * 1_000_000)
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(str(error.facts.get("retry_after_ms", RETRY_HINT_MS))))
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
     status = status_pb2.Status(code=status_of(error), message=str(error), details=details)
     return bytes(status.SerializeToString())

@@ -207,3 +207,31 @@ def test_one_strategy_may_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("LOOPAI_SAMPLING__STRATEGY", "active")
 
     assert load(None, {}, None).sampling.strategies == ("active",)
+
+
+def test_isolation_reaches_the_gateways_pool_whole(write, monkeypatch):
+    path = write(
+        "isolation: {class: per_program, tasks: {spam: per_request}}\n"
+        "execution: {min_workers: 1, task_calls: {topic: 7}}"
+    )
+    monkeypatch.setenv("LOOPAI_ISOLATION__CLASS", "per_request")
+
+    deployment = Deployment.inherited(load(path, {}, None).render(with_key=False))
+
+    assert (deployment.pool.isolation, deployment.pool.workers_min) == ("per_request", 1)
+    assert deployment.placements["spam"].isolation == "per_request"
+    assert deployment.placements["topic"].calls_limit == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("isolation: {class: lofty}", "isolation.class"),
+        ("isolation: {tasks: {spam: lofty}}", "isolation.tasks.spam"),
+        ("execution: {task_calls: {spam: 0}}", "execution.task_calls.spam"),
+        ("execution: {min_workers: 5, worker_count: 4}", "min_workers must not exceed"),
+    ],
+)
+def test_terms_that_cannot_be_kept_are_named(write, text, message):
+    with pytest.raises(ConfigInvalid, match=message):
+        load(write(text), {}, None)

@@ -270,3 +270,14 @@ async def test_a_withdrawn_candidate_is_forgotten(start, applier, trial, layout)
 
     assert weights(layout) == {1: 1.0}
     assert list((layout.state / "rollouts").iterdir()) == []
+
+
+async def test_a_candidate_that_was_quarantined_is_rolled_back(start, applier, trial, layout):
+    async with start() as rollouts:
+        await begin(rollouts, applier, trial)
+
+        rollouts.refuse(trial.candidate.digest, "quarantined: it crashed its process 10 times")
+        await until(lambda: any(d["action"] == "roll_back" for d in decisions(layout)))
+
+        assert "quarantined: it crashed" in decisions(layout)[-1]["reason"]
+        await until(lambda: weights(layout) == {1: 1.0})

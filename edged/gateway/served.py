@@ -1,0 +1,49 @@
+"""A task as it serves: its route, and what its programs must be given and must return.
+
+Runs in: the gateway, on the path of each call. Pure.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from edged.artifacts.manifest import Manifest
+from edged.contract.schema import Schema
+from edged.decisions.routing import Arm, Route, choose
+from edged.errors import InputMalformed, InputRefused, OutputRefused
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTask:
+    """One task, its route and what its programs must be given and must return."""
+
+    name: str
+    route: Route
+    manifest: Manifest
+    input_schema: Schema
+    output_schemas: dict[int, Schema]  # by version
+
+    def decode_input(self, input_json: bytes) -> Any:
+        """Return the input's value. Raises InputMalformed or InputRefused."""
+        try:
+            value = orjson.loads(input_json)
+        except orjson.JSONDecodeError as error:
+            raise InputMalformed(reason=error) from error
+        if not self.input_schema.is_satisfied_by(value):
+            breach = self.input_schema.breach(value, root="input")
+            if breach is not None:
+                raise InputRefused(task=self.name, field=breach.field, reason=breach.reason)
+        return value
+
+    def check_output(self, version: int, output_json: bytes) -> None:
+        """Raise OutputRefused when the output breaks the version's schema."""
+        schema = self.output_schemas[version]
+        value = orjson.loads(output_json)
+        if not schema.is_satisfied_by(value):
+            breach = schema.breach(value, root="output")
+            if breach is not None:
+                raise OutputRefused(field=breach.field, reason=breach.reason)
+
+    def choose(self, key: str) -> Arm:
+        return choose(self.route.arms, self.name, key)

@@ -1,0 +1,36 @@
+"""On which terms one program is run: what its isolation and limits make of the pool's settings.
+
+Pure values.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from edged.pool.settings import Isolation, PoolSettings
+from edged.pool.values import ProgramSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What one program's isolation and limits make of the pool's settings."""
+
+    most_waiting: int
+    most_calls: int
+    ahead_calls: int
+    recycle_after_calls: int
+    least_workers: int
+    warm_inputs: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, program: ProgramSource, settings: PoolSettings) -> "Terms":
+        """per_request: every worker is kept ready, serves one call and makes room for the next."""
+        isolation = program.placement.isolation or settings.isolation
+        is_fresh = isolation is Isolation.PER_REQUEST
+        return cls(
+            most_waiting=settings.queue_calls,
+            most_calls=program.placement.calls_limit or sys.maxsize,
+            ahead_calls=1 if is_fresh else settings.ahead_calls,
+            recycle_after_calls=1 if is_fresh else settings.recycle_after_calls,
+            least_workers=settings.workers_per_version if is_fresh else settings.workers_min,
+            warm_inputs=() if is_fresh else program.warm_inputs,
+        )
