@@ -2,7 +2,11 @@
 
 LoopaiError (edged.errors)
 ├── CallerError                   the request is wrong; sending it again does not help
-│   ├── Unauthenticated
+│   ├── Unauthenticated           no key, an unknown or a revoked one
+│   ├── ScopeMissing              the key is not good for this
+│   ├── KeyUnknown
+│   ├── KeyExists
+│   ├── LastKey                   nobody could make another one
 │   ├── RequestInvalid            names the field
 │   ├── RequestTooLarge
 │   ├── TaskUnknown
@@ -38,7 +42,27 @@ from edged.errors import CallerError, PlatformError
 
 class Unauthenticated(CallerError):
     code = "unauthenticated"
-    text = "send a valid API key: 'Authorization: Bearer …'"
+    text = "{reason}; send a valid one: 'Authorization: Bearer KEY'"
+
+
+class ScopeMissing(CallerError):
+    code = "scope_missing"
+    text = "the API key '{key}' has the scope '{scope}'; this needs '{needed}'"
+
+
+class KeyUnknown(CallerError):
+    code = "key_unknown"
+    text = "there is no valid API key '{key}'"
+
+
+class KeyExists(CallerError):
+    code = "key_exists"
+    text = "there is already an API key '{key}'; revoke it or choose another name"
+
+
+class LastKey(CallerError):
+    code = "last_key"
+    text = "'{key}' is the last key with the scope 'admin': make another one first"
 
 
 class RequestInvalid(CallerError):

@@ -15,7 +15,9 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from controlplane.access import Access
+from controlplane.access.access import Access
+from controlplane.access.keys import Keys
+from controlplane.access.revocations import Revocations
 from controlplane.api.parts import ApiParts, LoopParts
 from controlplane.api.rest import RestServer
 from controlplane.artifacts.gate import Gate
@@ -96,6 +98,7 @@ class Assembly:
         self._wakeups = Wakeups()
         self._blobs = Blobs(settings.storage.data_dir / "blobs")
         self._signing_key = keys.signing_key()
+        self._keys = Keys(database, keys, utc_now)
         self._edges = Edges(database, utc_now)
         self._connections = Connections(limit=settings.link.max_connections)
         self._gate = Gate(pool)
@@ -106,13 +109,14 @@ class Assembly:
         doors = self._settings.doors
         outbox = OutboxFollower(self._database, self._wakeups, utc_now, take=self._hub.take)
         jobs = JobsProcess(self._settings.jobs)
+        revocations = Revocations(self._keys, self._wakeups, (self._connections, self._hub))
         with _listening(doors) as listener:
             rest = RestServer(self._rest(), listener, doors.tls, doors.stop_timeout_s)
             link = serving(self._link(), self._settings.link, doors.link)
             async with link as link_port, asyncio.TaskGroup() as tasks:
                 background = [
                     tasks.create_task(part.run(), name=part.name)
-                    for part in (outbox, jobs, self._hub)
+                    for part in (outbox, jobs, self._hub, revocations)
                 ]
                 requests = tasks.create_task(rest.serve([]), name="rest")
                 _announce(doors, listener.getsockname()[1], link_port)
@@ -130,6 +134,7 @@ class Assembly:
         versions = Versions(self._database, self._blobs, self._signing_key, utc_now)
         return ApiParts(
             access=self._access,
+            keys=self._keys,
             database=self._database,
             tasks=Tasks(self._database, utc_now),
             examples=examples,

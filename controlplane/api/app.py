@@ -17,6 +17,7 @@ from controlplane.api import (
     generations,
     health,
     improvements,
+    keys,
     reviews,
     rollouts,
     tasks,
@@ -39,6 +40,7 @@ NOUNS = (
     tickets,
     reviews,
     rollouts,
+    keys,
 )
 
 

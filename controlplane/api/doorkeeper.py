@@ -7,13 +7,16 @@ it. Runs in: the server, before every route below `/api/`. Never: reads a body.
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from controlplane.access import Access
+from controlplane.access import scopes
+from controlplane.access.access import Access
 from controlplane.api.failures import answer_for
 from controlplane.errors import RequestTooLarge
 from edged.errors import LoopaiError
 
 GUARDED = "/api/"
 GUARDED_TYPES = ("http", "websocket")
+KEYS = "/api/v1/keys"
+READING = ("GET", "HEAD", "OPTIONS")
 MAX_BODY_BYTES = 128 * 1024 * 1024  # the largest upload; routes allow less
 
 
@@ -34,10 +37,16 @@ class Doorkeeper:
         await self._app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
-        """Raises Unauthenticated, RequestTooLarge."""
+        """Raises Unauthenticated, ScopeMissing, RequestTooLarge."""
         headers = Headers(scope=scope)
         caller = await self._access.identify(headers.get("authorization"))
+        caller.check(needed_scope(scope.get("method", "GET"), scope["path"]))
         declared = headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
             raise RequestTooLarge(limit_bytes=MAX_BODY_BYTES)
         scope.setdefault("state", {})["caller"] = caller
+
+
+def needed_scope(method: str, path: str) -> scopes.Scope:
+    """Return what a request needs; a websocket only looks, like a GET."""
+    return "read" if method in READING and not path.startswith(KEYS) else "admin"

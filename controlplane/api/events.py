@@ -4,7 +4,8 @@ Messages are JSON objects: `event`, `task`, `at`, and what the event says; `drop
 ones were left out because this client was slow. The server pings. The key travels in the header
 `Authorization`, never in the address, which logs keep. Before the websocket opens, refusals are
 the usual HTTP answers (401, 404, 422, 503); after it, close codes tell why:
-1001 the server stops, 1003 the client sent something, 1008 the client does not read.
+1001 the server stops, 1003 the client sent something, 1008 the client does not read, 3000 its key
+was revoked.
 Runs in: the server. Talks to: the hub. Never: takes a message from a client.
 """
 
@@ -15,7 +16,7 @@ import orjson
 from fastapi import APIRouter, Query, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from controlplane.access import Caller
+from controlplane.access.scopes import Caller
 from controlplane.api.failures import answer_for
 from controlplane.api.parts import ApiParts
 from controlplane.errors import RequestInvalid
@@ -27,11 +28,12 @@ router = APIRouter(tags=["events"])
 
 SEND_TIMEOUT_S = 20.0  # of one message to a client that does not read
 CLOSE_TIMEOUT_S = 2.0
-STOPPING, UNSUPPORTED, TOO_SLOW, GONE = 1001, 1003, 1008, None
+STOPPING, UNSUPPORTED, TOO_SLOW, REVOKED, GONE = 1001, 1003, 1008, 3000, None
 REASONS = {
     STOPPING: "the server is stopping; connect again",
     UNSUPPORTED: "this door takes no messages",
     TOO_SLOW: "too slow: nothing was read for a while",
+    REVOKED: "the API key was revoked",
 }
 
 Names = Annotated[list[str] | None, Query()]
@@ -62,6 +64,7 @@ async def _wish(parts: ApiParts, caller: Caller, tasks: list[str], kinds: list[s
     found = [await parts.tasks.find(caller.organisation_id, each) for each in tasks]
     return Wish(
         organisation_id=caller.organisation_id,
+        key_id=caller.key_id,
         tasks=frozenset(each.name for each in found),
         kinds=frozenset(kind for kind in KINDS if kind in kinds),
     )
@@ -89,7 +92,7 @@ async def _send(socket: WebSocket, subscriber: Subscriber) -> int | None:
         return TOO_SLOW
     except WebSocketDisconnect:
         return GONE
-    return STOPPING
+    return REVOKED if subscriber.is_revoked else STOPPING
 
 
 async def _listen(socket: WebSocket) -> int | None:

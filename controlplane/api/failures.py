@@ -21,6 +21,10 @@ log = structlog.get_logger()
 # The first class that matches wins: special before general.
 STATUSES: tuple[tuple[type[LoopaiError], int], ...] = (
     (errors.Unauthenticated, 401),
+    (errors.ScopeMissing, 403),
+    (errors.KeyUnknown, 404),
+    (errors.KeyExists, 409),
+    (errors.LastKey, 409),
     (errors.TaskUnknown, 404),
     (errors.GenerationUnknown, 404),
     (errors.VersionUnknown, 404),

@@ -9,7 +9,9 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
-from controlplane.access import Access, Caller
+from controlplane.access.access import Access
+from controlplane.access.keys import Keys
+from controlplane.access.scopes import Caller
 from controlplane.artifacts.gate import Gate
 from controlplane.artifacts.generations import Generations
 from controlplane.artifacts.versions import Versions
@@ -46,6 +48,7 @@ class ApiParts:
     """The nouns, made by the composition root."""
 
     access: Access
+    keys: Keys
     database: Database
     tasks: Tasks
     examples: Examples

@@ -1,14 +1,17 @@
 """Know which edges are connected to this server, and let the newest connection win.
 
-Runs in: the server. Never: touches a socket; a connection that lost is told by its event.
+Runs in: the server. Never: touches a socket; a connection that is over is told by its event.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
+
+from controlplane.errors import ConnectionReplaced, Unauthenticated
+from edged.errors import LoopaiError
 
 log = structlog.get_logger()
 
@@ -19,8 +22,14 @@ class Connection:
 
     deployment_id: str
     instance_id: str
-    is_replaced: asyncio.Event = field(default_factory=asyncio.Event)
-    replaced_by: str = ""  # the newer connection's instance_id
+    key_id: str = ""
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    reason: LoopaiError | None = None  # why it is over
+
+    def end(self, reason: LoopaiError) -> None:
+        """Tell whoever serves it to stop."""
+        self.reason = reason
+        self.is_over.set()
 
 
 class Connections:
@@ -38,9 +47,11 @@ class Connections:
         return deployment_id in self._by_deployment
 
     @contextmanager
-    def claimed(self, deployment_id: str, instance_id: str) -> Iterator[Connection]:
+    def claimed(
+        self, deployment_id: str, instance_id: str, key_id: str = ""
+    ) -> Iterator[Connection]:
         """Take the deployment's place; who held it learns that it was replaced."""
-        connection = Connection(deployment_id=deployment_id, instance_id=instance_id)
+        connection = Connection(deployment_id=deployment_id, instance_id=instance_id, key_id=key_id)
         former = self._by_deployment.get(deployment_id)
         self._by_deployment[deployment_id] = connection
         if former is not None:
@@ -51,9 +62,17 @@ class Connections:
             if self._by_deployment.get(deployment_id) is connection:
                 del self._by_deployment[deployment_id]
 
+    def end_revoked(self, revoked: Mapping[str, str]) -> None:
+        """Close what was opened by one of these keys, given as id and name."""
+        for connection in self._by_deployment.values():
+            name = revoked.get(connection.key_id)
+            if name is not None:
+                connection.end(Unauthenticated(reason=f"the API key '{name}' was revoked"))
+
     def _replace(self, former: Connection, newer: Connection) -> None:
-        former.replaced_by = newer.instance_id
-        former.is_replaced.set()
+        former.end(
+            ConnectionReplaced(deployment_id=newer.deployment_id, instance_id=newer.instance_id)
+        )
         if former.instance_id != newer.instance_id:
             # Two agents with one identity: a copied state folder, most likely.
             log.warning(

@@ -96,6 +96,13 @@ class Hub:
         for subscriber in self._subscribers:
             subscriber.close()
 
+    def end_revoked(self, revoked: Mapping[str, str]) -> None:
+        """Close what was opened by one of these keys, given as id and name."""
+        for subscriber in self._subscribers:
+            if subscriber.wish.key_id in revoked:
+                subscriber.is_revoked = True
+                subscriber.close()
+
     async def _tell_metrics(self, organisation_id: str, task: str) -> None:
         followers = (each.wish.covers(organisation_id, task, METRICS) for each in self._subscribers)
         if not any(followers):

@@ -20,6 +20,8 @@ class Wish:
     """Which events to follow; an empty set means all of the organisation's."""
 
     organisation_id: str
+    key_id: str = ""
+    """The API key of whoever wishes."""
     tasks: frozenset[str] = frozenset()
     kinds: frozenset[Kind] = frozenset()
 
@@ -32,11 +34,12 @@ class Wish:
 
 
 class Subscriber:
-    """Iterate over it for the messages; it ends when the hub closes."""
+    """Iterate over it for the messages; it ends when the hub closes it."""
 
     def __init__(self, wish: Wish, *, queued: int = QUEUED) -> None:
         self.wish = wish
         self.is_closed = False
+        self.is_revoked = False  # closed because the key it came by is no longer valid
         self._waiting: deque[Event] = deque()  # full: the oldest is dropped and counted
         self._queued = queued
         self._dropped = 0

@@ -11,6 +11,7 @@ from grpc_health.v1 import health, health_pb2
 from loopai.control.v1 import link_pb2
 from loopai.control.v1.link_pb2_grpc import add_ControlPlaneServiceServicer_to_server
 
+from controlplane.link.doorkeeper import Doorkeeper
 from controlplane.link.service import LinkService
 from controlplane.link.settings import LinkDoor, LinkSettings
 from edged.rpc import grpcio, native
@@ -56,8 +57,16 @@ def _ours(
     def register(server: grpc.aio.Server) -> None:
         add_ControlPlaneServiceServicer_to_server(service, server)
 
-    limits = _limits(settings)
-    return native.build(listener, register, (SERVICE,), checks, limits=limits, tls=door.tls), port
+    rpc = native.build(
+        listener,
+        register,
+        (SERVICE,),
+        checks,
+        limits=_limits(settings),
+        tls=door.tls,
+        interceptors=(Doorkeeper(service.access),),
+    )
+    return rpc, port
 
 
 def _reference(
@@ -72,11 +81,15 @@ def _reference(
         ("grpc.so_reuseport", 0),
         *SERVER_OPTIONS,
     )
-    server = grpcio.make(register, (SERVICE,), checks, options)
+    server = grpcio.make(register, (SERVICE,), checks, options, (_Guarding(service.access),))
     try:
         return server, server.add_insecure_port(door.address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {door.address}: {error}") from error
+
+
+class _Guarding(Doorkeeper, grpc.aio.ServerInterceptor):
+    """As grpcio wants it: by type."""
 
 
 def _limits(settings: LinkSettings) -> Limits:

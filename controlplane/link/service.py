@@ -14,11 +14,13 @@ import structlog
 from loopai.control.v1 import link_pb2 as pb
 from loopai.control.v1.link_pb2_grpc import ControlPlaneServiceServicer
 
-from controlplane.access import Access, Caller
+from controlplane.access.access import Access
+from controlplane.access.scopes import Caller
 from controlplane.errors import (
     ConnectionReplaced,
     EdgeUnknown,
     LinkMisused,
+    ScopeMissing,
     Stopping,
     Unauthenticated,
 )
@@ -33,6 +35,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 STATUSES: dict[type[Exception], grpc.StatusCode] = {
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    ScopeMissing: grpc.StatusCode.PERMISSION_DENIED,
     EdgeUnknown: grpc.StatusCode.NOT_FOUND,
     ConnectionReplaced: grpc.StatusCode.ABORTED,
     LinkMisused: grpc.StatusCode.INVALID_ARGUMENT,
@@ -45,7 +48,7 @@ class LinkService(ControlPlaneServiceServicer):
 
     def __init__(self, parts: LinkParts, access: Access, connections: Connections) -> None:
         self._parts = parts
-        self._access = access
+        self.access = access
         self._connections = connections
 
     async def Enroll(self, request: pb.EnrollRequest, context: Context) -> pb.EnrollResponse:
@@ -83,7 +86,7 @@ class LinkService(ControlPlaneServiceServicer):
                 return
             await self._parts.targets.catch_up(caller.organisation_id, greeting.applied_sequence)
             with self._connections.claimed(
-                greeting.deployment_id, hello.instance_id[:63]
+                greeting.deployment_id, hello.instance_id[:63], caller.key_id
             ) as connection:
                 log.info("edge_connected", edge=greeting.deployment_id)
                 try:
@@ -96,9 +99,11 @@ class LinkService(ControlPlaneServiceServicer):
     async def _caller(self, context: Context) -> Caller:
         metadata = dict(context.invocation_metadata() or ())
         authorization = metadata.get("authorization")
-        return await self._access.identify(
+        caller = await self.access.identify(
             authorization if isinstance(authorization, str) else None
         )
+        caller.check("edge")
+        return caller
 
     async def _hello(self, stream: "GrpcStream") -> pb.Hello:
         timeout_s = self._parts.settings.hello_timeout_s

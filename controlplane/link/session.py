@@ -16,7 +16,7 @@ from loopai.control.v1 import link_pb2 as pb
 from uuid_utils import uuid7
 
 from controlplane.clock import Clock
-from controlplane.errors import BlobDamaged, BlobMissing, ConnectionReplaced, LinkMisused, Stopping
+from controlplane.errors import BlobDamaged, BlobMissing, LinkMisused, Stopping
 from controlplane.fleet.connections import Connection
 from controlplane.fleet.edges import Edges
 from controlplane.fleet.targets import FleetState, Targets
@@ -87,7 +87,10 @@ class Session:
         }
 
     async def run(self) -> None:
-        """Serve until the edge leaves. Raises LinkMisused, ConnectionReplaced, Stopping."""
+        """Serve until the edge leaves.
+
+        Raises LinkMisused, ConnectionReplaced, Unauthenticated (the key was revoked), Stopping.
+        """
         settings = self._parts.settings
         welcome = pb.Welcome(
             heartbeat_interval_s=settings.heartbeat_interval_s,
@@ -98,7 +101,7 @@ class Session:
         await self._send(pb.ConnectResponse(welcome=welcome))
         async with asyncio.TaskGroup() as tasks:
             pushing = tasks.create_task(self._push(), name="push")
-            watching = tasks.create_task(self._watch_for_replacement(), name="watch")
+            watching = tasks.create_task(self._watch(), name="watch")
             await self._answer()
             pushing.cancel()
             watching.cancel()
@@ -145,11 +148,11 @@ class Session:
         await self._send(pb.ConnectResponse(state=signed))
         log.info("state_sent", edge=self._deployment_id, sequence=state.sequence)
 
-    async def _watch_for_replacement(self) -> None:
-        await self._connection.is_replaced.wait()
-        raise ConnectionReplaced(
-            deployment_id=self._deployment_id, instance_id=self._connection.replaced_by
-        )
+    async def _watch(self) -> None:
+        """Raise why the connection is over, once it is."""
+        await self._connection.is_over.wait()
+        if self._connection.reason is not None:
+            raise self._connection.reason
 
     async def _on_status(self, message: pb.ConnectRequest) -> None:
         status = message.status

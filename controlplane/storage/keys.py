@@ -13,6 +13,11 @@ from edged.artifacts.signing import SigningKey
 PEPPER_BYTES = 32
 
 
+def new_api_key() -> str:
+    """Return 256 random bits in words that a header may carry."""
+    return "loopai_" + secrets.token_urlsafe(32)
+
+
 class KeyFolder:
     """The folder of secrets; opened (made) by `prepare`, read by the rest."""
 
@@ -47,7 +52,7 @@ class KeyFolder:
 
     def create_api_key(self) -> str:
         """Make a 256-bit key, write it to `api_key_path` and return it."""
-        key = "loopai_" + secrets.token_urlsafe(32)
+        key = new_api_key()
         _create(self.api_key_path, key.encode() + b"\n")
         return key
 

@@ -22,14 +22,26 @@ from controlplane.storage.columns import Base, Counted, Id, Json, Name
 
 
 class ApiKey(Base):
-    """A key that may call; only its HMAC is kept."""
+    """A key that may call until it is revoked; only its HMAC is kept. scope: edge, read, admin."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (
+        Index(
+            "one_valid_key_a_name",
+            "organisation_id",
+            "name",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(Name)
+    scope: Mapped[str] = mapped_column(String(16))
     hmac: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class TaskRow(Base):

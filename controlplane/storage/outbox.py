@@ -32,6 +32,8 @@ POLLS_PER_PRUNING = 600  # two minutes
 FLEET = "fleet"  # subject: organisation
 GENERATION = "generation"  # subject: generation's id
 TELEMETRY = "telemetry"  # subject: task's name
+KEYS = "keys"  # one was revoked; subject: everybody
+EVERYBODY = "*"
 
 
 def announce(

@@ -1,6 +1,6 @@
 import pytest
 
-from controlplane.access import Access
+from controlplane.access.access import Access
 from controlplane.errors import Unauthenticated
 from controlplane.storage.keys import KeyFolder
 from controlplane.storage.models import ApiKey

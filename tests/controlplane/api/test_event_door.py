@@ -14,7 +14,7 @@ import websockets
 from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from controlplane.access import Access
+from controlplane.access.access import Access
 from controlplane.api import events
 from controlplane.api.doorkeeper import Doorkeeper
 from controlplane.hub import hub as hubs

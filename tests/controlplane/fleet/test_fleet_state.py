@@ -140,8 +140,8 @@ def test_newest_connection_takes_the_place_and_the_older_one_learns_it():
     connections = Connections(limit=10)
     with connections.claimed("edge", "first") as older:
         with connections.claimed("edge", "second"):
-            assert older.is_replaced.is_set()
-            assert older.replaced_by == "second"
+            assert older.is_over.is_set()
+            assert "second" in str(older.reason)
         assert not connections.is_connected("edge")
 
 

@@ -12,7 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from loopai.control.v1 import link_pb2 as pb
 from loopai.control.v1.link_pb2_grpc import ControlPlaneServiceStub
 
-from controlplane.access import Access
+from controlplane.access.access import Access
 from controlplane.artifacts.draft import Draft, DraftTask
 from controlplane.artifacts.versions import Versions
 from controlplane.fleet.connections import Connections
@@ -376,7 +376,9 @@ async def test_health_and_reflection_are_there(channel):
         health_pb2.HealthCheckRequest(service=SERVICE)
     )
     listing = reflection_pb2.ServerReflectionRequest(list_services="")
-    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([listing]))
+    call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+        iter([listing]), metadata=CREDENTIALS
+    )
     names = [each.name async for answer in call for each in answer.list_services_response.service]
 
     assert health.status == health_pb2.HealthCheckResponse.SERVING

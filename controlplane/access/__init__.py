@@ -1,0 +1,1 @@
+"""Who may call, and for what: API keys with names and scopes."""
