@@ -34,6 +34,9 @@ PATHS = {
     ("access", "callers_file"),
     ("storage", "encryption", "key_file"),
     ("artifacts", "folder"),
+    ("cloud", "ca"),
+    ("cloud", "client_certificate"),
+    ("cloud", "client_key"),
     ("validation", "*", "artifact"),
 }
 KEYS = {

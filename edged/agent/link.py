@@ -17,6 +17,7 @@ import grpc
 import structlog
 from loopai.control.v1 import link_pb2 as wire
 from loopai.control.v1 import link_pb2_grpc
+from loopai.security import Tls
 
 from edged.agent.identity import Identity, IdentityFile
 from edged.agent.open_batch import MODES
@@ -46,7 +47,8 @@ class LinkSettings:
     """Where home is and what this edge says of itself."""
 
     address: str
-    is_secure: bool
+    tls: Tls | None
+    """None: in clear."""
     api_key: str
     name: str
     tasks: tuple[str, ...]
@@ -110,7 +112,7 @@ class Link:
             "reason": "" if self.is_up else self.reason_down,
             "retry_at": None if self._retry_at_s is None else _when(self._retry_at_s),
             "address": self._settings.address,
-            "tls": self._settings.is_secure,
+            "tls": self._settings.tls is not None,
             "name": self._settings.name,
             "deployment_id": identity.deployment_id if identity else None,
             "log_id": self._settings.log_id,
@@ -163,9 +165,10 @@ class Link:
         log.info("link_up", address=self._settings.address)
 
     def _channel(self) -> grpc.aio.Channel:
+        """Return a new one; its files are read anew, so that renewed ones count."""
         address, compression = self._settings.address, grpc.Compression.Gzip
-        if self._settings.is_secure:
-            credentials = grpc.ssl_channel_credentials()
+        if self._settings.tls is not None:
+            credentials = self._settings.tls.channel_credentials()
             return grpc.aio.secure_channel(
                 address, credentials, options=OPTIONS, compression=compression
             )

@@ -201,7 +201,7 @@ class Agent:
         self._erasures = self._erase(layout)
         settings = LinkSettings(
             address=cloud.link_address,
-            is_secure=cloud.is_secure,
+            tls=cloud.tls if cloud.is_secure else None,
             api_key=cloud.api_key.get_secret_value() if cloud.api_key else "",
             name=deployment.runtime.name or socket.gethostname(),
             tasks=deployment.tasks,

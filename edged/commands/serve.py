@@ -104,6 +104,10 @@ def _check_cloud(cloud: Cloud) -> None:
     if address and not (cloud.is_secure or cloud.insecure or is_loopback(address)):
         reason = f"{address} would get the API key in clear; use https:// or set cloud.insecure"
         raise ConfigInvalid(source="cloud.api_url", reason=reason)
+    try:
+        cloud.tls.context()
+    except OSError as error:
+        raise ConfigInvalid(source="cloud.ca", reason=str(error)) from error
 
 
 def _check_doors(deployment: Deployment) -> None:

@@ -1,12 +1,16 @@
 """Sections runtime and cloud: what this process is, and whom it talks to. Pure."""
 
 import re
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from edged.artifacts.manifest import TaskName
 from edged.deployment.section import Section
+
+if TYPE_CHECKING:
+    from loopai.security import Tls
 
 
 class Runtime(Section):
@@ -40,6 +44,12 @@ class Cloud(Section):
 
     insecure: bool = False
     """Send the API key in clear to a control plane that is not on this machine."""
+    ca: Path | None = None
+    """PEM of the private authority that signs home's certificate; none: those known to all."""
+    client_certificate: Path | None = None
+    """PEM, where home asks for one."""
+    client_key: Path | None = None
+    """PEM, unless the certificate's file holds it."""
 
     @field_validator("api_url", "link_url")
     @classmethod
@@ -47,6 +57,20 @@ class Cloud(Section):
         if url and not re.fullmatch(r"https?://[^/\s:]+(:\d{1,5})?/?", url):
             raise ValueError("must look like http://host:port")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("client_key needs client_certificate")
+        if (self.ca or self.client_certificate) and self.link_address and not self.is_secure:
+            raise ValueError("ca and client_certificate are for https:// addresses")
+        return self
+
+    @property
+    def tls(self) -> "Tls":
+        from loopai.security import Tls
+
+        return Tls(ca=self.ca, certificate=self.client_certificate, key=self.client_key)
 
     @property
     def is_secure(self) -> bool:

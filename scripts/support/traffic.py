@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
-from loopai.aio import EdgeClient
+from loopai import AsyncEdgeClient
 
 from scripts.support.rows import Row
 
@@ -70,11 +70,11 @@ class Traffic:
         return {v: recent.count(v) / len(recent) for v in sorted(set(recent))}
 
     async def _run(self) -> None:
-        async with EdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
+        async with AsyncEdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
             for _ in range(CALLERS):
                 tasks.create_task(self._call(edge))
 
-    async def _call(self, edge: EdgeClient) -> None:
+    async def _call(self, edge: AsyncEdgeClient) -> None:
         while not self._is_over.is_set():
             row = self._random.choice(self.pool)
             try:

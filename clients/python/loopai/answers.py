@@ -5,16 +5,47 @@ Pure. Never: imports grpc.
 
 import json
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from loopai.edge.v1 import edge_pb2 as wire
 
+# Only what changes nothing is tried again: a repeated Execute would be a second execution. What
+# never reached the edge, gRPC sends again by itself, whatever the method.
+_RETRIED = {
+    "name": [
+        {"service": "loopai.edge.v1.EdgeService", "method": "ListTasks"},
+        {"service": "grpc.health.v1.Health", "method": "Check"},
+    ],
+    "retryPolicy": {
+        "maxAttempts": 4,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "1s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    },
+}
 # An edge is near and back within a second; gRPC's defaults would wait that long between attempts.
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.service_config", json.dumps({"methodConfig": [_RETRIED]})),
 )
+
+
+class Health(IntEnum):
+    """What grpc.health.v1 answers."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+    SERVICE_UNKNOWN = 3
+
+
+def health_service(task: str) -> str:
+    """Return the name under which an edge tells its own health, or a task's."""
+    return f"loopai.task.{task}" if task else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

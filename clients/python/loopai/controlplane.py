@@ -12,8 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote, urlsplit
 
 import httpx2
+
+from loopai.security import Tls, check_clear, metadata_of
 
 WAIT_S = 20  # of one long poll
 CONTENT_TYPES = {".csv": "text/csv", ".jsonl": "application/x-ndjson"}
@@ -30,11 +33,34 @@ class ControlPlaneError(Exception):
 
 
 class ControlPlane:
-    """One control plane. Every method raises ControlPlaneError, or httpx2.HTTPError."""
+    """One control plane. Every method raises ControlPlaneError, or httpx2.HTTPError.
 
-    def __init__(self, url: str, api_key: str, *, timeout_s: float = 60.0) -> None:
+    url: https:// encrypts; tls: what to trust, and the client's own certificate. insecure: permit
+    the key in clear to another machine.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str,
+        *,
+        tls: Tls | None = None,
+        insecure: bool = False,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """Raises ValueError when the key would travel in clear, OSError: a file cannot be read."""
+        parts = urlsplit(url)
+        check_clear(
+            f"{parts.hostname}:{parts.port or 80}",
+            api_key=api_key,
+            is_encrypted=parts.scheme == "https",
+            insecure=insecure,
+        )
         self._http = httpx2.Client(
-            base_url=url, headers={"authorization": f"Bearer {api_key}"}, timeout=timeout_s
+            base_url=url,
+            headers=dict(metadata_of(api_key)),
+            verify=tls.context() if tls else True,
+            timeout=timeout_s,
         )
 
     def __enter__(self) -> Self:
@@ -148,6 +174,17 @@ class ControlPlane:
     def order_rollout(self, rollout: str, order: str, reason: str = "") -> Any:
         """Order: pause, resume, abort or force."""
         return self._json("POST", f"/api/v1/rollouts/{rollout}/{order}", json={"reason": reason})
+
+    def create_key(self, name: str, scope: str) -> Any:
+        """Make an API key; only this answer shows it. scope: edge, read or admin."""
+        return self._json("POST", "/api/v1/keys", json={"name": name, "scope": scope})
+
+    def keys(self) -> Any:
+        return self._json("GET", "/api/v1/keys")["keys"]
+
+    def revoke_key(self, key: str) -> Any:
+        """End a key by its name or id, and at once whatever it holds open."""
+        return self._json("POST", f"/api/v1/keys/{quote(key, safe='')}/revoke")
 
     def _json(self, method: str, path: str, **arguments: Any) -> Any:
         return self._send(method, path, **arguments).json()

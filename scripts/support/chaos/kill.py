@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from loopai.aio import EdgeClient
+from loopai import AsyncEdgeClient
 from loopai.controlplane import ControlPlane
 
 from scripts.support.bench.execute import INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
@@ -66,11 +66,11 @@ class Load:
         return recent
 
     async def _run(self) -> None:
-        async with EdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
+        async with AsyncEdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
             for _ in range(CALLERS):
                 tasks.create_task(self._call_steadily(edge))
 
-    async def _call_steadily(self, edge: EdgeClient) -> None:
+    async def _call_steadily(self, edge: AsyncEdgeClient) -> None:
         while not self._is_over.is_set():
             begun_s = time.monotonic()
             try:

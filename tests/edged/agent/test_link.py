@@ -74,7 +74,7 @@ def connected(home, layout, parts):
     async def connected():
         settings = LinkSettings(
             address=home.address,
-            is_secure=False,
+            tls=None,
             api_key="made-up",
             name="test",
             tasks=(),

@@ -5,27 +5,22 @@ import json
 import typer
 
 from loopai.cli.terminal import (
-    URL,
     JsonOption,
-    KeyFileOption,
-    KeyOption,
     TaskArgument,
-    UrlOption,
-    home_at,
+    calls_home,
     show,
 )
+from loopai.controlplane import ControlPlane
 
 
+@calls_home
 def list_improvements(
+    home: ControlPlane,
     task: TaskArgument,
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show a task's failure rate and the attempts to better its program."""
-    with home_at(url, api_key_file, api_key) as home:
-        found = home.improvements(task)
+    found = home.improvements(task)
     if as_json:
         typer.echo(json.dumps(found))
         return

@@ -5,19 +5,18 @@ from typing import Annotated, Any
 
 import typer
 
-from loopai.cli.terminal import URL, KeyFileOption, KeyOption, UrlOption, home_at
+from loopai.cli.terminal import calls_home
+from loopai.controlplane import ControlPlane
 
 
+@calls_home
 def review(
+    home: ControlPlane,
     execution: Annotated[str, typer.Argument(help="The execution's id.")],
     label: Annotated[str, typer.Argument(help="The right output: JSON, or a plain word.")],
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
 ) -> None:
     """Label an execution that an edge sent home."""
-    with home_at(url, api_key_file, api_key) as home:
-        stored = home.review(execution, _value(label))
+    stored = home.review(execution, _value(label))
     typer.echo(f"{stored['task']}: {execution} should be {json.dumps(stored['label'])}")
 
 

@@ -7,16 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from loopai.cli.terminal import (
-    URL,
     JsonOption,
-    KeyFileOption,
-    KeyOption,
     TaskArgument,
-    UrlOption,
+    calls_home,
     fail,
-    home_at,
     show,
 )
+from loopai.controlplane import ControlPlane
 
 app = typer.Typer(
     name="rollouts", help="Bring versions to all traffic step by step.", no_args_is_help=True
@@ -29,42 +26,36 @@ OPEN = {"running", "paused"}
 
 
 @app.command("list")
+@calls_home
 def list_rollouts(
+    home: ControlPlane,
     task: Annotated[str | None, typer.Option(help="Only this task's.")] = None,
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """List rollouts, newest first."""
-    with home_at(url, api_key_file, api_key) as home:
-        show(home.rollouts(task=task), COLUMNS, as_json=as_json)
+    show(home.rollouts(task=task), COLUMNS, as_json=as_json)
 
 
 @app.command()
+@calls_home
 def start(
+    home: ControlPlane,
     task: TaskArgument,
     version: Annotated[int, typer.Argument(help="Its number.")],
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
 ) -> None:
     """Begin with a version of your choice."""
-    with home_at(url, api_key_file, api_key) as home:
-        typer.echo(home.start_rollout(task, version)["id"])
+    typer.echo(home.start_rollout(task, version)["id"])
 
 
 @app.command("show")
+@calls_home
 def show_rollout(
+    home: ControlPlane,
     rollout: RolloutArgument,
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show one with every decision of its edges."""
-    with home_at(url, api_key_file, api_key) as home:
-        found = home.rollout(rollout)
+    found = home.rollout(rollout)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -74,86 +65,52 @@ def show_rollout(
 
 
 @app.command()
+@calls_home
 def watch(
+    home: ControlPlane,
     rollout: RolloutArgument,
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
 ) -> None:
     """Print every decision as it comes, until the rollout ends; exit code 1 unless promoted."""
     seen = 0
-    with home_at(url, api_key_file, api_key) as home:
-        while True:
-            found = home.rollout(rollout)
-            for step in found["steps"][seen:]:
-                typer.echo(_line(step))
-            seen = len(found["steps"])
-            if found["status"] not in OPEN:
-                break
-            time.sleep(LOOK_INTERVAL_S)
+    while True:
+        found = home.rollout(rollout)
+        for step in found["steps"][seen:]:
+            typer.echo(_line(step))
+        seen = len(found["steps"])
+        if found["status"] not in OPEN:
+            break
+        time.sleep(LOOK_INTERVAL_S)
     if found["status"] != "promoted":
         fail(_summary(found))
     typer.echo(_summary(found))
 
 
 @app.command()
-def pause(
-    rollout: RolloutArgument,
-    reason: ReasonOption = "",
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
-) -> None:
+@calls_home
+def pause(home: ControlPlane, rollout: RolloutArgument, reason: ReasonOption = "") -> None:
     """Hold the candidate's share where it is."""
-    _order(rollout, "pause", reason, url, api_key_file, api_key)
+    typer.echo(_summary(home.order_rollout(rollout, "pause", reason)))
 
 
 @app.command()
-def resume(
-    rollout: RolloutArgument,
-    reason: ReasonOption = "",
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
-) -> None:
+@calls_home
+def resume(home: ControlPlane, rollout: RolloutArgument, reason: ReasonOption = "") -> None:
     """Go on after a pause."""
-    _order(rollout, "resume", reason, url, api_key_file, api_key)
+    typer.echo(_summary(home.order_rollout(rollout, "resume", reason)))
 
 
 @app.command()
-def abort(
-    rollout: RolloutArgument,
-    reason: ReasonOption = "",
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
-) -> None:
+@calls_home
+def abort(home: ControlPlane, rollout: RolloutArgument, reason: ReasonOption = "") -> None:
     """Take the candidate back everywhere."""
-    _order(rollout, "abort", reason, url, api_key_file, api_key)
+    typer.echo(_summary(home.order_rollout(rollout, "abort", reason)))
 
 
 @app.command()
-def force(
-    rollout: RolloutArgument,
-    reason: ReasonOption = "",
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
-) -> None:
+@calls_home
+def force(home: ControlPlane, rollout: RolloutArgument, reason: ReasonOption = "") -> None:
     """Go one step on without the evidence."""
-    _order(rollout, "force", reason, url, api_key_file, api_key)
-
-
-def _order(
-    rollout: str,
-    order: str,
-    reason: str,
-    url: str,
-    api_key_file: KeyFileOption,
-    api_key: str,
-) -> None:
-    with home_at(url, api_key_file, api_key) as home:
-        typer.echo(_summary(home.order_rollout(rollout, order, reason)))
+    typer.echo(_summary(home.order_rollout(rollout, "force", reason)))
 
 
 def _summary(rollout: Any) -> str:

@@ -6,47 +6,40 @@ from typing import Annotated, Any
 import typer
 
 from loopai.cli.terminal import (
-    URL,
     JsonOption,
-    KeyFileOption,
-    KeyOption,
-    UrlOption,
-    home_at,
+    calls_home,
     show,
 )
+from loopai.controlplane import ControlPlane
 
 app = typer.Typer(name="tickets", help="What the loop asks people; without a command, list them.")
 TicketArgument = Annotated[str, typer.Argument(help="The ticket's id.")]
 
 
 @app.callback(invoke_without_command=True)
+@calls_home
 def list_tickets(
+    home: ControlPlane,
     context: typer.Context,
     status: Annotated[str, typer.Option(help="open, resolved or all.")] = "open",
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """List tickets."""
     if context.invoked_subcommand is not None:
         return
-    with home_at(url, api_key_file, api_key) as home:
-        rows = home.tickets(status=None if status == "all" else status)
+    rows = home.tickets(status=None if status == "all" else status)
     show(rows, ("id", "task", "status", "created_at", "reason"), as_json=as_json)
 
 
 @app.command("show")
+@calls_home
 def show_ticket(
+    home: ControlPlane,
     ticket: TicketArgument,
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show one with its slices, failures and doubtful labels."""
-    with home_at(url, api_key_file, api_key) as home:
-        found = home.ticket(ticket)
+    found = home.ticket(ticket)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -54,16 +47,14 @@ def show_ticket(
 
 
 @app.command()
+@calls_home
 def resolve(
+    home: ControlPlane,
     ticket: TicketArgument,
     note: Annotated[str, typer.Option(help="What was done.")] = "",
-    url: UrlOption = URL,
-    api_key_file: KeyFileOption = None,
-    api_key: KeyOption = "",
 ) -> None:
     """Answer a ticket; the loop goes on."""
-    with home_at(url, api_key_file, api_key) as home:
-        found = home.resolve_ticket(ticket, note)
+    found = home.resolve_ticket(ticket, note)
     typer.echo(f"{found['task']}: ticket {found['id']} is resolved")
 
 
