@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import grpc
-from loopai.aio import EdgeClient
+from loopai import AsyncEdgeClient
 from loopai.answers import write_request
 
 from scripts.support.artifacts import write_artifact
@@ -77,7 +77,7 @@ class Callers:
         return {"outcomes": dict(self.outcomes), "refusals": dict(self.refusals)}
 
     async def _run(self) -> None:
-        async with EdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
+        async with AsyncEdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
             if not self._rps:
                 for _ in range(self._at_once):
                     tasks.create_task(self._call_steadily(edge))
@@ -85,11 +85,11 @@ class Callers:
                 tasks.create_task(self._call(edge))
                 await asyncio.sleep(1 / self._rps)
 
-    async def _call_steadily(self, edge: EdgeClient) -> None:
+    async def _call_steadily(self, edge: AsyncEdgeClient) -> None:
         while not self._is_over.is_set():
             await self._call(edge)
 
-    async def _call(self, edge: EdgeClient) -> None:
+    async def _call(self, edge: AsyncEdgeClient) -> None:
         try:
             answer = await edge.execute({"text": TEXT}, task=self.task)
         except grpc.aio.AioRpcError as error:

@@ -125,7 +125,7 @@ def run(layout, clock, make_releaser, recorder, tmp_path):
             )
             settings = LinkSettings(
                 address=home.address,
-                is_secure=False,
+                tls=None,
                 api_key="made-up",
                 name="test",
                 tasks=(),
