@@ -76,7 +76,7 @@ def lock(
     landlock_abi = 0 if layers.LANDLOCK in without else _deny_files()
     not_dumpable = kernel.prctl(kernel.PR_GET_DUMPABLE) == 0
     no_new_privs = kernel.prctl(kernel.PR_GET_NO_NEW_PRIVS) == 1
-    rlimits = layers.RLIMITS not in without and _limit_resources(memory_bytes)
+    rlimits = _limit_resources(memory_bytes) if layers.RLIMITS not in without else _spare_machine()
     seccomp_loaded = layers.SECCOMP not in without and _filter_system_calls()
     return Achieved(
         dies_with_parent=dies_with_parent,
@@ -136,6 +136,13 @@ def _limit_resources(memory_bytes: int) -> bool:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(which, (most, most))
     return all(resource.getrlimit(which) == (most, most) for which, most in limits.items())
+
+
+def _spare_machine() -> bool:
+    """Keep a trial without limits from taking the machine down; this is no barrier."""
+    half_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    resource.setrlimit(resource.RLIMIT_AS, (half_bytes, half_bytes))
+    return False
 
 
 def _filter_system_calls() -> bool:

@@ -37,6 +37,7 @@ def main(control_fd: int) -> None:
     kernel.die_with_parent()
     # Ctrl-C reaches the whole group of a terminal; the pool's owner decides when this ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()  # noqa: TID251 # the interpreter itself has put LC_CTYPE there
     with socket.socket(fileno=control_fd) as control:
         order = receive(control)
         if order is None:

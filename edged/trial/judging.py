@@ -77,7 +77,7 @@ async def judge(pool: Pool, payload: Payload, *, key: str, without: frozenset[st
         await pool.load(key, ProgramSource(source=payload.code))
         ending = await _call(pool, payload, key, without)
     except ProgramRefused as refused:
-        ending = _refused(refused)
+        ending = _refused(refused, without)
     except PoolError as error:
         ending = Ending(verdict=FAILED, layer=SUPERVISION, detail=str(error))
     finally:
@@ -145,8 +145,9 @@ _KILLED: Final = {
 }
 
 
-def _refused(refused: ProgramRefused) -> Ending:
+def _refused(refused: ProgramRefused, without: frozenset[str]) -> Ending:
     detail, what = str(refused)[:_DETAIL_CHARS], refused.refusals[0].what
     if what in _LOAD_ENDINGS:
         return Ending(verdict=_LOAD_ENDINGS[what], layer="load", detail=detail)
-    return Ending(verdict="blocked", layer=_KILLED.get(what, LANGUAGE), detail=detail)
+    policy = "program" if LANGUAGE in without else LANGUAGE
+    return Ending(verdict="blocked", layer=_KILLED.get(what, policy), detail=detail)

@@ -33,5 +33,10 @@ def attacks() -> list[Payload]:
 
 
 @pytest.fixture(scope="session")
+def machine() -> list[Payload]:
+    return read("machine.txt")
+
+
+@pytest.fixture(scope="session")
 def ordinary() -> list[Payload]:
     return read("ordinary.txt")

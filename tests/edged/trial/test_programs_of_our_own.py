@@ -64,6 +64,15 @@ async def test_without_the_language_no_attack_outlives_its_deadline_or_the_pool(
     assert trial.barriers["seccomp"] is True
 
 
+async def test_without_the_language_the_kernel_stops_what_reaches_for_the_machine(
+    machine, tmp_path
+):
+    trial = await trial_of(machine, tmp_path, without=["language"])
+
+    assert len(machine) >= 60
+    assert differing(trial) == []
+
+
 async def test_a_trial_may_leave_every_layer_out_and_says_so(ordinary, tmp_path):
     trial = await trial_of(ordinary[:3], tmp_path, without=LAYERS)
 
