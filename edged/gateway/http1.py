@@ -128,8 +128,8 @@ class Http1(asyncio.Protocol):
             self._parser.feed_data(data)
             self._check_headers()
         except httptools.HttpParserUpgrade:
-            self._refuse(400, "upgrade_unknown", "this door speaks HTTP/1.1; use the gRPC port")
-        except _TooLarge as error:
+            return  # not taken up: the request was answered as any other, and ends the connection
+        except _Refused as error:
             self._refuse(error.status, error.code, error.message)
         except httptools.HttpParserError as error:
             self._parser_failed(error.__context__)
@@ -160,6 +160,9 @@ class Http1(asyncio.Protocol):
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._limits.max_receive_message_bytes:
             self._raise_body_too_large()
+        has_body = announced != b"0" or b"transfer-encoding" in headers
+        if self._parser.should_upgrade() and has_body:  # the parser would not read it
+            raise _Refused(400, "upgrade_unknown", "this door does not upgrade; leave it out")
         if headers.get(b"expect", b"").lower() == b"100-continue" and self._transport is not None:
             self._transport.write(_CONTINUE)
 
@@ -174,7 +177,7 @@ class Http1(asyncio.Protocol):
         request.method = self._parser.get_method()
         request.path = _path_of(self._url)
         request.body = b"".join(self._parts)
-        request.keeps_alive = self._parser.should_keep_alive()
+        request.keeps_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._parts = []
         self._header_bytes = 0
         self._has_headers = False
@@ -224,11 +227,11 @@ class Http1(asyncio.Protocol):
     def _check_headers(self) -> None:
         if not self._has_headers and self._header_bytes > self._limits.max_metadata_bytes:
             self._owner.counters.metadata_too_large += 1
-            raise _TooLarge(431, "headers_too_large", "the headers are too large")
+            raise _Refused(431, "headers_too_large", "the headers are too large")
 
     def _parser_failed(self, cause: BaseException | None) -> None:
         """cause: what a callback of ours raised, if it was one."""
-        if isinstance(cause, _TooLarge):
+        if isinstance(cause, _Refused):
             self._refuse(cause.status, cause.code, cause.message)
             return
         self._owner.counters.protocol_errors += 1
@@ -237,7 +240,7 @@ class Http1(asyncio.Protocol):
     def _raise_body_too_large(self) -> None:
         self._owner.counters.messages_too_large += 1
         limit = self._limits.max_receive_message_bytes
-        raise _TooLarge(413, "body_too_large", f"the body is larger than {limit} bytes")
+        raise _Refused(413, "body_too_large", f"the body is larger than {limit} bytes")
 
     # Life
 
@@ -281,7 +284,7 @@ class Http1(asyncio.Protocol):
             transport.resume_reading()
 
 
-class _TooLarge(Exception):
+class _Refused(Exception):
     """Raised through the parser."""
 
     def __init__(self, status: int, code: str, message: str) -> None:

@@ -9,6 +9,7 @@ descriptors. Runs in: `edged serve`. Never: opens an event loop, or imports gate
 
 import fcntl
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -34,6 +35,7 @@ from edged.supervisor.reloading import OF_AGENT, OF_GATEWAY, Configuration
 log = structlog.get_logger()
 AGENT_STOP_S = 10.0  # the agent sends what the drained gateway logged last
 TICK_S = 1.0
+MOST_DESCRIPTORS = 65_536  # of a process: two doors full of connections, and room
 
 
 class Supervisor:
@@ -199,12 +201,20 @@ class Supervisor:
 def supervise(configuration: Configuration) -> int:
     """Run `edged` until it is told to stop. Raises ConfigInvalid when a port cannot be bound."""
     deployment = configuration.current
+    _allow_descriptors()
     runtime_dir = Path(tempfile.mkdtemp(prefix="edged-"))  # short: a Unix socket's path ends at 107
     try:
         with _claimed(deployment.storage.data_dir):
             return Supervisor(configuration, _listeners(deployment, runtime_dir)).run()
     finally:
         shutil.rmtree(runtime_dir, ignore_errors=True)
+
+
+def _allow_descriptors() -> None:
+    """Raise the soft limit, which is 1,024 on many machines, to what the kernel permits us."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listeners(deployment: Deployment, runtime_dir: Path) -> Listeners:

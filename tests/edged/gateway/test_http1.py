@@ -1,0 +1,174 @@
+"""HTTP/1.1 as bytes on a socket: order, limits, time-outs, ends."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+
+from edged.gateway.http1 import Answer
+from edged.gateway.http_server import HttpServer
+from edged.rpc.limits import Limits
+
+LIMITS = Limits(max_receive_message_bytes=10_000, max_metadata_bytes=2_000, handshake_timeout_s=0.5)
+
+
+class Echo:
+    """Answers with method, path and body; `/later` when it is let go."""
+
+    def __init__(self):
+        self.waiting = []
+        self.asked = asyncio.Event()
+
+    def answer(self, request, respond):
+        answer = Answer(200, request.method + b" " + request.path.encode() + b" " + request.body)
+        if request.path == "/later":
+            self.waiting.append(lambda: respond(answer))
+            self.asked.set()
+        else:
+            respond(answer)
+
+    def refuse(self, status, code, _message):
+        return Answer(status, code.encode())
+
+
+@pytest.fixture
+async def server():
+    listener = socket.create_server(("127.0.0.1", 0))
+    made = HttpServer(Echo(), listener, LIMITS, None)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(made.run())
+        made.address = listener.getsockname()
+        yield made
+        if not made.is_draining:
+            await made.stop(0)
+        running.cancel()
+
+
+@pytest.fixture
+async def talk(server):
+    reader, writer = await asyncio.open_connection(*server.address)
+    yield reader, writer
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def read_answer(reader):
+    """Return status, headers and body of the next answer."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    status, *lines = head.strip().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    body = await reader.readexactly(int(headers["content-length"]))
+    return int(status.split()[1]), headers, body
+
+
+def post(path, body, *headers):
+    lines = [f"POST {path} HTTP/1.1", "host: x", f"content-length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+async def test_pipelined_requests_are_answered_in_order(server, talk):
+    reader, writer = talk
+    writer.write(post("/later", b"1") + post("/b", b"2") + post("/c", b"3"))
+    await server.door.asked.wait()
+
+    server.door.waiting.pop()()
+
+    bodies = [(await read_answer(reader))[2] for _ in range(3)]
+    assert bodies == [b"POST /later 1", b"POST /b 2", b"POST /c 3"]
+
+
+async def test_a_long_pipeline_is_answered_whole(talk):
+    reader, writer = talk
+    count = 500
+
+    writer.write(b"".join(post("/a", b"%d" % number) for number in range(count)))
+
+    bodies = [(await read_answer(reader))[2] for _ in range(count)]
+    assert bodies == [b"POST /a %d" % number for number in range(count)]
+
+
+async def test_chunks_and_an_expectation_are_understood(talk):
+    reader, writer = talk
+    writer.write(
+        b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n"
+    )
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    writer.write(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+
+    assert (await read_answer(reader))[2] == b"POST /a abcde"
+
+
+async def test_an_offer_to_upgrade_is_not_taken_up(talk):
+    reader, writer = talk
+
+    writer.write(b"GET /a HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+
+    status, headers, body = await read_answer(reader)
+    assert (status, headers["connection"], body) == (200, "close", b"GET /a ")
+    assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (post("/a", b"1", "connection: upgrade", "upgrade: h2c"), 400),
+        (b"POST /a HTTP/1.1\r\ncontent-length: 20000\r\n\r\n", 413),
+        (
+            b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+            + 3 * (b"1000\r\n" + b"x" * 4096 + b"\r\n"),
+            413,
+        ),
+        (b"GET /a HTTP/1.1\r\nx: " + b"y" * 3_000, 431),
+        (b"GET /" + b"a" * 3_000, 431),
+    ],
+)
+async def test_what_is_wrong_or_too_large_is_refused_and_the_connection_ends(
+    server, talk, request_bytes, status
+):
+    reader, writer = talk
+
+    writer.write(request_bytes)
+
+    found, headers, _ = await read_answer(reader)
+    assert (found, headers["connection"]) == (status, "close")
+
+
+async def test_a_request_that_never_completes_is_ended(server, talk):
+    reader, writer = talk
+
+    writer.write(b"POST /a HTTP/1.1\r\nhost:")
+
+    assert (await read_answer(reader))[0] == 408
+    assert server.counters.keepalives_unanswered == 1
+
+
+async def test_a_drain_answers_what_was_asked_and_closes_the_rest(server, talk):
+    reader, writer = talk
+    idle_reader, idle_writer = await asyncio.open_connection(*server.address)
+    writer.write(post("/later", b"1"))
+    await server.door.asked.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.stop(10))
+        assert await idle_reader.read() == b""
+        server.door.waiting.pop()()
+
+    status, headers, body = await read_answer(reader)
+    assert (status, headers["connection"], body) == (200, "close", b"POST /later 1")
+    idle_writer.close()
+
+
+async def test_connections_above_the_limit_are_turned_away(server):
+    server.limits = Limits(max_connections=0)
+    server._listener._limits = server.limits
+
+    reader, writer = await asyncio.open_connection(*server.address)
+
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    assert server.counters.connections_refused == 1
+    writer.close()
