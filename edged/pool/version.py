@@ -80,6 +80,7 @@ class Version:
         self._strikes = Strikes(settings)
         self._unfit = ""  # why it is quarantined
         self._terms = Terms.of(program, settings)
+        self._is_worth_warming = True
         self._running = 0  # handed to workers, not answered
         self._queue: deque[Call] = deque()  # full: the caller is refused
         self._leaving: set[Worker] = set()  # released; they finish what they hold
@@ -263,13 +264,16 @@ class Version:
 
     def _warm(self, worker: Worker) -> None:
         """Have it run the artifact's own examples, for nobody, before the first caller's input."""
-        now_ns = time.monotonic_ns()
         inputs = self._terms.warm_inputs
-        if inputs:
+        if inputs and self._is_worth_warming:
+            now_ns = time.monotonic_ns()
+            limit_ns = self._time_limit_ns
             self._running += len(inputs)
-            worker.write(
-                [Call(text, _drop, self._time_limit_ns, 0, now_ns) for text in inputs], now_ns
-            )
+            worker.write([Call(text, self._warmed, limit_ns, 0, now_ns) for text in inputs], now_ns)
+
+    def _warmed(self, result: Result) -> None:
+        # An example that costs its worker would cost the next one as well, for ever.
+        self._is_worth_warming &= result.outcome is Outcome.SUCCESS
 
     def _full(self) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
@@ -340,10 +344,6 @@ class Version:
         if not self.coming and waited_ns > self._settings.grow_after_ms * 1e6:
             self._grow()
         self._watch_queue()
-
-
-def _drop(_result: Result) -> None:
-    """Take a warm-up's answer."""
 
 
 def _held(worker: Worker) -> int:

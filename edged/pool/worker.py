@@ -182,16 +182,18 @@ class Worker:
         answered_before = self.answered
         run_ns = 0
         is_last = False
-        for kind, index, body in frames:
-            if kind == _RESULT:
-                took_ns, is_last = self._answer(index, body)
-                run_ns += took_ns
-            else:
-                self._advance(kind, body)
-        if is_last:
-            self.stage = Stage.LEAVING
-        if self.answered > answered_before:
-            self._owner.on_answers(self, self.answered - answered_before, run_ns)
+        try:
+            for kind, index, body in frames:
+                if kind == _RESULT:
+                    took_ns, is_last = self._answer(index, body)
+                    run_ns += took_ns
+                else:
+                    self._advance(kind, body)
+        finally:  # those in front of a malformed one were answered
+            if is_last:
+                self.stage = Stage.LEAVING
+            if self.answered > answered_before:
+                self._owner.on_answers(self, self.answered - answered_before, run_ns)
         if is_last:
             # What is left was not begun. The process exits by itself.
             self._end(Cause.LEFT, Running(0, 0))
