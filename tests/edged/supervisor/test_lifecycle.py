@@ -300,6 +300,9 @@ def test_no_key_reaches_a_command_line_or_the_gateways_environment(start_edge, t
     edge = EdgeProcess(tmp_path, {})
     edge._environment["LOOPAI_API_KEY"] = "made-up-and-secret"
     with edge:
+        # All of them there: one that is being spawned shows its parent's until it is executed.
+        for module in ("edged.gateway.main", "edged.agent.main"):
+            until(lambda m=module: len(processes_of(edge.pid, m)) == 2, f"two of {module}")
         seen = [
             Path(f"/proc/{pid}/{name}").read_bytes()
             for pid in descendants(edge.pid)[1:]
