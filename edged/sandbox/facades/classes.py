@@ -17,6 +17,7 @@ from collections.abc import Callable
 from types import FunctionType
 
 from edged.sandbox.facades.offer import Offer, pick
+from edged.sandbox.facades.structures import renamed
 from edged.sandbox.guards import BaseDoor, Guards, is_own_function
 
 
@@ -88,7 +89,7 @@ def offers(guards: Guards) -> Offer:
     """Return the members of each module here, by module name."""
     return {
         "dataclasses": pick(
-            dataclasses, "FrozenInstanceError asdict astuple field is_dataclass replace"
+            dataclasses, "FrozenInstanceError asdict astuple field fields is_dataclass replace"
         )
         | {"dataclass": _dataclass_decorator(guards)},
         "enum": {
@@ -129,10 +130,13 @@ def make_suppress(*errors: type[BaseException]) -> contextlib.suppress:
 
 
 def abstract_method(function: object) -> object:
-    """Mark a method of the program as abstract; the original would mark anything it is given."""
-    if not isinstance(function, property | classmethod | staticmethod) and not is_own_function(
-        function
-    ):
+    """Mark a method of the program as abstract; the original would mark anything it is given.
+
+    A function is marked on a copy: it may itself outlive the call.
+    """
+    if is_own_function(function):
+        function = renamed(function, function)
+    elif not isinstance(function, property | classmethod | staticmethod):
         raise TypeError("abstractmethod is for the program's own methods")
     return abc.abstractmethod(function)  # type: ignore[type-var]
 
@@ -148,12 +152,15 @@ _ORIGINS: dict[str, type] = {
     "MutableSequence": collections.abc.MutableSequence, "Collection": collections.abc.Collection,
     "Hashable": collections.abc.Hashable, "Sized": collections.abc.Sized,
     "Generator": collections.abc.Generator,
-    "AbstractSet": collections.abc.Set,
+    "AbstractSet": collections.abc.Set, "MutableSet": collections.abc.MutableSet,
+    "Container": collections.abc.Container, "Reversible": collections.abc.Reversible,
+    "ItemsView": collections.abc.ItemsView, "KeysView": collections.abc.KeysView,
+    "ValuesView": collections.abc.ValuesView,
 }  # fmt: skip
 _WORDS = (
-    "Annotated Any AnyStr ClassVar Final Literal LiteralString Match Never NoReturn NotRequired"
-    " Optional Pattern"
-    " Required Self SupportsFloat SupportsInt Type TypeAlias Union"
+    "Annotated Any AnyStr ClassVar Concatenate Final Literal LiteralString Match Never NoReturn"
+    " NotRequired Optional Pattern Required Self SupportsAbs SupportsFloat SupportsIndex"
+    " SupportsInt Type TypeAlias TypeGuard Union Unpack"
 )
 
 

@@ -131,12 +131,13 @@ def wraps(wrapped: object, *_names: object) -> Callable[[_Function], _Function]:
     def decorate(wrapper: _Function) -> _Function:
         if not (is_own_function(wrapper) and is_own_function(wrapped)):
             return wrapper
-        return _renamed(wrapper, wrapped)  # type: ignore[return-value]
+        return renamed(wrapper, wrapped)  # type: ignore[return-value]
 
     return decorate
 
 
-def _renamed(wrapper: Any, wrapped: Any) -> FunctionType:
+def renamed(wrapper: Any, wrapped: Any) -> FunctionType:
+    """Return a copy of `wrapper` under the name of `wrapped`."""
     named = FunctionType(
         wrapper.__code__,
         wrapper.__globals__,

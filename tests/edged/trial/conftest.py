@@ -1,6 +1,7 @@
 """The programs written for these tests, as payloads."""
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def attacks() -> list[Payload]:
 
 @pytest.fixture(scope="session")
 def machine() -> list[Payload]:
-    return read("machine.txt")
+    """Those with a number of a system call in them are for x86_64."""
+    numbers_hold = platform.machine() == "x86_64"
+    return [each for each in read("machine.txt") if numbers_hold or ".syscall(" not in each.code]
 
 
 @pytest.fixture(scope="session")
