@@ -6,11 +6,9 @@ never in the zygote, so it is not in a worker's memory: neither where Python loo
 
 import json
 import os
-import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from edged.pool.pool import Pool, ProgramSource
 from edged.pool.settings import PoolSettings
 from edged.pool.zygote import Image
 from edged.sandbox.layers import LANGUAGE
+from tests.process_memory import memory_of
 
 SEEKER = """
 import gc, os, sys
@@ -102,23 +101,6 @@ async def test_the_memory_of_zygote_and_worker_holds_no_byte_of_it(mark):
 
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-
-
-def memory_of(pid: int) -> bytes:
-    """Return every readable byte of a process."""
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-        return b"".join(_regions(pid, memory))
-
-
-def _regions(pid: int, memory) -> Iterator[bytes]:
-    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-        start, end, rights = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
-        if "r" in rights and not line.endswith(("[vvar]", "[vvar_vclock]", "[vsyscall]")):
-            memory.seek(int(start, 16))
-            try:
-                yield memory.read(int(end, 16) - int(start, 16))
-            except OSError:
-                continue
 
 
 def test_the_seeker_finds_what_is_there():
