@@ -13,6 +13,7 @@ class FakeGateway:
     def __init__(self, layout, path):
         self.layout, self.path = layout, path
         self.refused: set[int] = set()
+        self.reason = "line 1, column 1: refused"
         self.serving: dict[str, int] = {}
 
     async def __aenter__(self):
@@ -39,5 +40,5 @@ class FakeGateway:
             "state": "FAILED" if is_refused else "APPLIED",
             "serving_version": self.serving.get(name, 0),
             "target_version": version,
-            "reason": "line 1, column 1: refused" if is_refused else "",
+            "reason": self.reason if is_refused else "",
         }

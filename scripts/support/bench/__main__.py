@@ -10,13 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.bench import execute, follow, pool, programs, rpc
+from scripts.support.bench import execute, follow, pool, privacy, programs, rpc
 
 # A module offers add_arguments(parser), run(folder, options, say) and describe(report).
 BENCHMARKS = {
     "execute": execute,
     "follow": follow,
     "pool": pool,
+    "privacy": privacy,
     "programs": programs,
     "rpc": rpc,
 }

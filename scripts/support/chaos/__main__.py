@@ -11,16 +11,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.chaos import drain, hostile, kill, mutants, neighbours, soak
+from scripts.support.chaos import drain, edge, hostile, kill, mutants, neighbours, offline, soak
 from scripts.support.stack import StackError
 
 # A module offers add_arguments(parser), run(folder, options, say) and is_good(report).
 SCENARIOS = {
     "drain": drain,
+    "edge": edge,
     "hostile": hostile,
     "kill": kill,
     "mutants": mutants,
     "neighbours": neighbours,
+    "offline": offline,
     "soak": soak,
 }
 

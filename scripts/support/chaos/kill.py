@@ -35,12 +35,13 @@ EDGE = {"telemetry": {"upload_interval_sec": 1}}
 class Load:
     """Steady callers in a thread of their own; every answer's id and times are kept."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, callers: int = CALLERS) -> None:
         self.ids: list[str] = []
         self.calls_s: list[tuple[float, float]] = []  # begun and answered, monotonic
         self.retries = 0
         self.failures: Counter[str] = Counter()
         self._address = address
+        self._callers = callers
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
 
@@ -67,7 +68,7 @@ class Load:
 
     async def _run(self) -> None:
         async with AsyncEdgeClient(self._address) as edge, asyncio.TaskGroup() as tasks:
-            for _ in range(CALLERS):
+            for _ in range(self._callers):
                 tasks.create_task(self._call_steadily(edge))
 
     async def _call_steadily(self, edge: AsyncEdgeClient) -> None:
@@ -100,7 +101,7 @@ def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -
     with ExitStack() as stack:
         server = stack.enter_context(ControlPlaneProcess(folder))
         home = stack.enter_context(ControlPlane(server.url, server.api_key))
-        _publish(folder, home)
+        publish(folder, home)
         edge = stack.enter_context(EdgeProcess(folder, EDGE, server))
         until((edge.data_dir / "artifacts" / TASK / "active").exists, "the edge serves")
         load = Load(edge.grpc)
@@ -136,7 +137,7 @@ def counted(home: ControlPlane, task: str) -> int:
 
 def worker_pids(gateway: int) -> list[int]:
     """Return the workers below a gateway: its zygote's children."""
-    return [worker for zygote in _children(gateway) for worker in _children(zygote)]
+    return [worker for zygote in children(gateway) for worker in children(zygote)]
 
 
 def _kill_in_turn(
@@ -180,7 +181,7 @@ def _until_next_answer(load: Load, pid: int) -> float:
     return (answered_s - begun_s) * 1000
 
 
-def _publish(folder: Path, home: ControlPlane) -> None:
+def publish(folder: Path, home: ControlPlane) -> None:
     home.create_task(TASK, input_schema=INPUT_SCHEMA, output_schema=OUTPUT_SCHEMA)
     program = folder / "program.py"
     program.write_text(PROGRAM)
@@ -196,7 +197,7 @@ def _examples(folder: Path) -> Path:
     return path
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except FileNotFoundError:

@@ -212,3 +212,26 @@ async def test_home_may_tighten_but_never_loosen(run, write, layout, marker):
 
     assert home.batches[0].privacy_mode == wire.PRIVACY_MODE_STRICT
     assert marker.encode() not in everything(home)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("self-test failed: {0} came out instead of {0}", "self-test failed"),
+        ("Traceback (most recent call last):\n  {0}\nKeyError: '{0}'", "KeyError"),
+        ("{0}", "withheld"),
+    ],
+)
+async def test_what_a_version_was_refused_for_quotes_nothing(
+    run, marker, make_artifact, reason, said
+):
+    async with FakeHome() as home, run(home) as (gateway, _):
+        gateway.refused, gateway.reason = {1}, reason.format(marker)
+        home.push(home.state(5, home.task("shout", 1, pack(make_artifact()))))
+        async with asyncio.timeout(10):
+            while len(home.reports) < 2:  # noqa: ASYNC110 messages announce nothing
+                await asyncio.sleep(0.01)
+        sent = everything(home)
+
+    assert home.reports[-1].tasks[0].reason == said
+    assert marker.encode() not in sent
