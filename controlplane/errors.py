@@ -23,6 +23,8 @@ LoopaiError (edged.errors)
 │   ├── TicketUnknown
 │   ├── TicketClosed
 │   ├── ExecutionUnknown          no edge sent this execution home
+│   ├── QuestionUnknown           no edge asks about this execution
+│   ├── QuestionAnswered
 │   └── LinkMisused               an edge broke the protocol of its stream
 │       ├── EdgeUnknown           not enrolled here
 │       └── ConnectionReplaced    a newer connection has the same identity
@@ -143,6 +145,16 @@ class TicketClosed(CallerError):
 class ExecutionUnknown(CallerError):
     code = "execution_unknown"
     text = "no edge sent execution '{execution}' home, so there is nothing to label"
+
+
+class QuestionUnknown(CallerError):
+    code = "question_unknown"
+    text = "no edge asks about execution '{execution}'"
+
+
+class QuestionAnswered(CallerError):
+    code = "question_answered"
+    text = "the question about execution '{execution}' was answered by {by}"
 
 
 class LinkMisused(CallerError):

@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 
 from controlplane import workflows
+from controlplane.answering import Answering
 from controlplane.artifacts.gate import Gate
 from controlplane.artifacts.generations import Generations
 from controlplane.artifacts.versions import Versions
@@ -30,6 +31,7 @@ from controlplane.improvement.tickets import Tickets
 from controlplane.improvement.watcher import Watcher, WatcherParts
 from controlplane.making import Making, MakingParts
 from controlplane.reviews.labels import Labels
+from controlplane.reviews.questions import Questions
 from controlplane.rollouts.rollouts import Rollouts
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.database import Database
@@ -107,6 +109,7 @@ class Assembly:
             tasks.create_task(self._generate(generate), name="generations")
             tasks.create_task(self._improve(improve), name="improvements")
             tasks.create_task(self._watcher().run(), name=Watcher.name)
+            tasks.create_task(self._answering().run(), name=Answering.name)
 
     async def _generate(self, workflow: Workflow) -> None:
         while True:
@@ -125,6 +128,10 @@ class Assembly:
             if reason is not None:
                 await self._attempt.give_up(row.id, reason)
             await workflows.forget(row.id)
+
+    def _answering(self) -> Answering:
+        questions = Questions(self._database, utc_now)
+        return Answering(questions, self._tasks, self._settings.llm, utc_now)
 
     def _watcher(self) -> Watcher:
         parts = WatcherParts(

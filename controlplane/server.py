@@ -39,6 +39,7 @@ from controlplane.link.listener import serving
 from controlplane.link.service import LinkService
 from controlplane.link.session import LinkParts
 from controlplane.reviews.labels import Labels
+from controlplane.reviews.questions import Questions
 from controlplane.reviews.reviews import Reviews
 from controlplane.rollouts.rollouts import Rollouts
 from controlplane.storage.blobs import Blobs
@@ -157,6 +158,7 @@ class Assembly:
             sight=Sight(Labels(self._database), self._settings.improvement),
             tickets=Tickets(self._database, utc_now),
             reviews=Reviews(self._database, utc_now),
+            questions=Questions(self._database, utc_now),
             rollouts=Rollouts(self._database, utc_now, live_within_s=rollout.live_within_s),
             plan=rollout.plan(),
         )
@@ -167,6 +169,7 @@ class Assembly:
             targets=Targets(self._database, utc_now),
             ingest=Ingest(self._database, utc_now),
             erasing=Erasing(self._database, utc_now),
+            questions=Questions(self._database, utc_now),
             blobs=self._blobs,
             wakeups=self._wakeups,
             signing_key=self._signing_key,

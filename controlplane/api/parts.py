@@ -21,6 +21,7 @@ from controlplane.hub.hub import Hub
 from controlplane.improvement.improvements import Improvements
 from controlplane.improvement.sight import Sight
 from controlplane.improvement.tickets import Tickets
+from controlplane.reviews.questions import Questions
 from controlplane.reviews.reviews import Reviews
 from controlplane.rollouts.rollouts import Rollouts
 from controlplane.storage.database import Database
@@ -39,6 +40,7 @@ class LoopParts:
     sight: Sight
     tickets: Tickets
     reviews: Reviews
+    questions: Questions
     rollouts: Rollouts
     plan: Mapping[str, Any]
 

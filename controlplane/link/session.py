@@ -21,7 +21,9 @@ from controlplane.fleet.connections import Connection
 from controlplane.fleet.edges import Edges
 from controlplane.fleet.targets import FleetState, Targets
 from controlplane.link import codec, telemetry_codec
+from controlplane.link.questions import QuestionDesk
 from controlplane.link.settings import LinkSettings
+from controlplane.reviews.questions import Questions
 from controlplane.storage.blobs import Blobs
 from controlplane.storage.outbox import FLEET, Wakeups
 from controlplane.telemetry.erasing import Erasing
@@ -52,6 +54,7 @@ class LinkParts:
     targets: Targets
     ingest: Ingest
     erasing: Erasing
+    questions: Questions
     blobs: Blobs
     wakeups: Wakeups
     signing_key: SigningKey
@@ -78,12 +81,17 @@ class Session:
         self._deployment_id = connection.deployment_id
         # gRPC allows one writer at a time.
         self._writing = asyncio.Lock()
+        self._desk = QuestionDesk(
+            parts.questions, parts.wakeups, self._send, (organisation_id, self._deployment_id)
+        )
         self._answers: dict[str, Callable[[pb.ConnectRequest], Awaitable[None]]] = {
             "status": self._on_status,
             "state_report": self._on_state_report,
             "artifact_request": self._on_artifact_request,
             "telemetry": self._on_telemetry,
             "erasure": self._on_erasure,
+            "oracle_question": self._desk.on_question,
+            "oracle_receipt": self._desk.on_receipt,
         }
 
     async def run(self) -> None:
@@ -102,7 +110,9 @@ class Session:
         async with asyncio.TaskGroup() as tasks:
             pushing = tasks.create_task(self._push(), name="push")
             watching = tasks.create_task(self._watch(), name="watch")
+            answering = tasks.create_task(self._desk.push(), name="answers")
             await self._answer()
+            answering.cancel()
             pushing.cancel()
             watching.cancel()
 

@@ -156,3 +156,31 @@ class TicketRow(Base):
     note: Mapped[str] = mapped_column(Text)  # the answer
     created_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
+
+
+class OracleQuestionRow(Base):
+    """What an edge asks: the right output for one execution's input."""
+
+    __tablename__ = "oracle_questions"
+    __table_args__ = (
+        UniqueConstraint("organisation_id", "execution_id"),
+        Index("ix_oracle_questions_task", "organisation_id", "task", "answered_at"),
+        Index("ix_oracle_questions_edge", "deployment_id", "delivered_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Counted, primary_key=True, autoincrement=True)
+    execution_id: Mapped[str] = mapped_column(Id)
+    deployment_id: Mapped[str] = mapped_column(ForeignKey("edges.deployment_id"))
+    task: Mapped[str] = mapped_column(Name)
+    version: Mapped[int]
+    input_json: Mapped[str] = mapped_column(Text)
+    erased: Mapped[list[Any]] = mapped_column(Json)
+    channel: Mapped[str] = mapped_column(String(16))
+    inclusion_probability: Mapped[float]
+    asked_at: Mapped[datetime]
+    model_attempts: Mapped[int]  # a model that cannot answer leaves it to a person
+    output_json: Mapped[str | None] = mapped_column(Text)
+    answered_by: Mapped[str] = mapped_column(Name)
+    cost: Mapped[float]
+    answered_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]  # the edge has it on its disk

@@ -29,6 +29,7 @@ KEEP = timedelta(minutes=10)  # a row is read within a second
 RETRY_S = 5.0
 POLLS_PER_PRUNING = 600  # two minutes
 
+ANSWERS = "answers"  # subject: deployment
 FLEET = "fleet"  # subject: organisation
 GENERATION = "generation"  # subject: generation's id
 TELEMETRY = "telemetry"  # subject: task's name

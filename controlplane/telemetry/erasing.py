@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from controlplane.clock import Clock
 from controlplane.storage.database import Database
-from controlplane.storage.loop_models import ReviewRow, TicketRow, ValidationRow
+from controlplane.storage.loop_models import OracleQuestionRow, ReviewRow, TicketRow, ValidationRow
 from controlplane.storage.models import ErasureRow, ExecutionSample, TaskRow
 
 ASKED_AT_ONCE = 400  # SQLite takes 32,766 parameters in a statement, older ones 999
@@ -69,7 +69,7 @@ class Erasing:
 
 async def _erase(session: AsyncSession, organisation_id: str, ids: Sequence[str]) -> int:
     erased = 0
-    for table in (ExecutionSample, ValidationRow, ReviewRow):
+    for table in (ExecutionSample, ValidationRow, ReviewRow, OracleQuestionRow):
         is_meant = (table.organisation_id == organisation_id) & table.execution_id.in_(ids)
         erased += (await session.execute(delete(table).where(is_meant))).rowcount  # type: ignore[attr-defined]
     return erased

@@ -29,6 +29,7 @@ from edged.agent.erasures import Erasures
 from edged.agent.folder import FolderSource
 from edged.agent.identity import IdentityFile, log_id
 from edged.agent.link import Link, LinkSettings
+from edged.agent.oracles.home import HomeDesk
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.hashing import deployment_key
 from edged.agent.privacy.making import make_filter
@@ -77,7 +78,8 @@ class Agent:
         self._link: Link | None = None
         privacy = make_filter(deployment, deployment_key(layout))
         self._releaser = Releaser(layout, privacy, AuditLog(layout, time.time))
-        self._validators = _validators(deployment, layout, self._releaser)
+        self._desk = HomeDesk()
+        self._validators = _validators(deployment, layout, self._releaser, self._desk)
         self._shadow = _shadow(deployment, layout, self._validators)
         decisions = DecisionLog(layout, time.time)
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
@@ -224,6 +226,7 @@ class Agent:
             applier=self._applier,
             clock=time.time,
             problems=self._problems,
+            desk=self._desk,
         )
         self._link = Link(settings, IdentityFile(layout), store, parts)
 
@@ -249,13 +252,15 @@ def _shadow(deployment: Deployment, layout: Layout, validators: Validators | Non
     return Shadow(layout, pool, comparing)
 
 
-def _validators(deployment: Deployment, layout: Layout, releaser: Releaser) -> Validators | None:
+def _validators(
+    deployment: Deployment, layout: Layout, releaser: Releaser, desk: HomeDesk
+) -> Validators | None:
     if not deployment.validation:
         return None
     salt = sampling_salt(layout)
     settings = ValidatorSettings()
     # Asked for at each use: home may tighten it.
-    return Validators(deployment, layout, lambda: releaser.privacy, salt, settings, time.time)
+    return Validators(deployment, layout, lambda: releaser.privacy, salt, settings, time.time, desk)
 
 
 async def _main(inheritance: Inheritance) -> None:

@@ -5,7 +5,7 @@ Runs in: the agent, from hello to the end of one connection. Never: reconnects; 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 import structlog
@@ -16,6 +16,7 @@ from edged.agent.batches import BatchFolder
 from edged.agent.download import Downloads
 from edged.agent.erasures import Erasures
 from edged.agent.identity import Identity
+from edged.agent.oracles.home import HomeDesk
 from edged.agent.releasing import Releaser
 from edged.agent.sending import BatchSender
 from edged.agent.states import States, to_wire
@@ -52,6 +53,7 @@ class Parts:
     applier: Applier
     clock: Callable[[], float]
     problems: Callable[[], list[str]] = list
+    desk: HomeDesk = field(default_factory=HomeDesk)
 
 
 class Session:
@@ -69,6 +71,15 @@ class Session:
             parts.batches, parts.batcher, parts.releaser, identity.deployment_id
         )
 
+        self._takers: dict[str, Callable[[wire.ConnectResponse], None]] = {
+            "state": self._take_state,
+            "artifact_chunk": lambda m: parts.downloads.receive(m.artifact_chunk),
+            "telemetry_ack": lambda m: self._sender.acknowledge(m.telemetry_ack.number),
+            "erasure_ack": lambda m: parts.erasures.acknowledge(m.erasure_ack),
+            "oracle_question_ack": lambda m: parts.desk.acknowledge(m.oracle_question_ack),
+            "retry_after": _retry_later,
+        }
+
     async def requests(self) -> AsyncIterator[wire.ConnectRequest]:
         while True:
             yield await self._outgoing.get()
@@ -83,24 +94,21 @@ class Session:
             tasks.create_task(self._apply_states())
             tasks.create_task(self._send_batches(welcome))
             tasks.create_task(self._parts.erasures.ask_home(self._outgoing.put))
+            tasks.create_task(self._parts.desk.attend(self._outgoing.put))
             tasks.create_task(self._heartbeat(max(1, welcome.heartbeat_interval_s)))
 
     async def _receive(self, stream: Stream) -> None:
         while isinstance(message := await stream.read(), wire.ConnectResponse):
             kind = message.WhichOneof("message")
-            if kind == "state":
-                self._newest = message.state
-                self._state_arrived.set()
-            elif kind == "artifact_chunk":
-                self._parts.downloads.receive(message.artifact_chunk)
-            elif kind == "telemetry_ack":
-                self._sender.acknowledge(message.telemetry_ack.number)
-            elif kind == "erasure_ack":
-                self._parts.erasures.acknowledge(message.erasure_ack)
-            elif kind == "retry_after":
-                asked = message.retry_after
-                raise RetryLater(asked.delay_ms / 1000, asked.reason)
+            if kind == "oracle_answer":
+                await self._parts.desk.receive(message.oracle_answer)
+            elif kind in self._takers:
+                self._takers[kind](message)
         raise EOFError("the control plane ended the stream")
+
+    def _take_state(self, message: wire.ConnectResponse) -> None:
+        self._newest = message.state
+        self._state_arrived.set()
 
     async def _apply_states(self) -> None:
         while True:
@@ -132,6 +140,9 @@ def _welcome(message: "wire.ConnectResponse | object") -> wire.Welcome:
     if not isinstance(message, wire.ConnectResponse):
         raise EOFError("the control plane ended the stream")  # noqa: TRY004 the stream's end
     if message.WhichOneof("message") == "retry_after":
-        asked = message.retry_after
-        raise RetryLater(asked.delay_ms / 1000, asked.reason)
+        _retry_later(message)
     return message.welcome
+
+
+def _retry_later(message: wire.ConnectResponse) -> None:
+    raise RetryLater(message.retry_after.delay_ms / 1000, message.retry_after.reason)

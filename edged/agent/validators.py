@@ -11,6 +11,8 @@ import structlog
 
 from edged.agent.checkpoints import Budget, Checkpoint, Limits
 from edged.agent.comparing import comparing_of
+from edged.agent.home_validator import HomeValidator
+from edged.agent.oracles.home import HomeDesk, HomeQuestions
 from edged.agent.oracles.outcome import OutcomeValidator
 from edged.agent.oracles.program import ProgramOracle
 from edged.agent.oracles.protocol import Oracle
@@ -23,6 +25,7 @@ from edged.datasets.layout import Layout
 from edged.deployment import Deployment
 from edged.deployment.checking import (
     AnthropicValidation,
+    ControlPlaneValidation,
     HttpValidation,
     OutcomeValidation,
     ProgramValidation,
@@ -45,12 +48,14 @@ class Validators:
         salt: bytes,
         settings: ValidatorSettings,
         clock: Callable[[], float],
+        desk: HomeDesk | None = None,
     ) -> None:
         """Privacy: returns the filter in force. salt: of `sampling_salt`. clock: epoch seconds."""
         self._deployment = deployment
         self._layout = layout
         self._privacy = privacy
         self._settings = settings
+        self._desk = desk or HomeDesk()
         self._audit = AuditLog(layout, clock)
         self._validations = ValidationLog(layout, clock)
         self._asked = Checkpoint(layout.state / "validator.json", Budget(clock))
@@ -152,26 +157,24 @@ class Validators:
                 self._settings,
                 is_every_execution_reported=validation.every_execution_reported,
             )
+        oracle = self._oracle(task, validation)
         examiner = Examiner(
-            oracle=self._oracle(task, validation),
+            oracle=oracle,
             comparing=self.comparing[task],
             limits=self._limits(validation),
         )
-        return TaskValidator(
-            task,
-            self._layout,
-            examiner,
-            sampler,
-            self._asked,
-            self._validations,
-            self._settings,
-        )
+        kept = self._asked, self._validations, self._settings
+        if isinstance(oracle, HomeQuestions):
+            return HomeValidator(task, self._layout, examiner, sampler, *kept, oracle, self._desk)
+        return TaskValidator(task, self._layout, examiner, sampler, *kept)
 
     def _oracle(self, task: str, validation: TaskValidation) -> Oracle:
         if isinstance(validation, ProgramValidation):
             if self._pool is None:
                 raise AssertionError("a program oracle brings a pool")
             return ProgramOracle(task, validation, self._pool)
+        if isinstance(validation, ControlPlaneValidation):
+            return HomeQuestions(self._desk, self._privacy, self._audit)
         # An HTTP client, for those who ask one.
         from edged.agent.oracles.anthropic import AnthropicOracle
         from edged.agent.oracles.egress import Egress

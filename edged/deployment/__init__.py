@@ -13,6 +13,7 @@ from edged.artifacts.manifest import TaskName
 from edged.deployment.asking import Anthropic
 from edged.deployment.checking import (
     AnthropicValidation,
+    ControlPlaneValidation,
     HttpValidation,
     Sampling,
     TaskValidation,
@@ -70,6 +71,8 @@ class Deployment(Section):
             yield "url", validation
         elif isinstance(validation, AnthropicValidation):
             yield "oracle", self.anthropic
+        elif isinstance(validation, ControlPlaneValidation):
+            yield "oracle", None
         judge = validation.comparison.judge
         if judge is not None:
             yield "comparison.judge", judge if isinstance(judge, Address) else self.anthropic
@@ -88,6 +91,8 @@ class Deployment(Section):
             asked = dict(self._addresses(validation)).values()
             if any(address is self.anthropic for address in asked) and self.anthropic.needs:
                 return f"{self.anthropic.needs}: validation.{task} asks the model"
+            if isinstance(validation, ControlPlaneValidation) and not self.cloud.link_address:
+                return f"cloud.api_url: validation.{task} asks the control plane"
         return ""
 
     @property

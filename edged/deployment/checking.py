@@ -83,6 +83,15 @@ class AnthropicValidation(Section):
     comparison: Comparison = Comparison()
 
 
+class ControlPlaneValidation(Section):
+    """The truth comes from home, where a language model or a person answers, days later perhaps."""
+
+    oracle: Literal["control_plane"]
+    budget_per_day: int = Field(default=200, ge=0)
+    """People answer some of these."""
+    comparison: Comparison = Comparison()
+
+
 class ProgramValidation(Section):
     """The truth comes from a reference artifact, run in the agent's own pool."""
 
@@ -103,6 +112,10 @@ class OutcomeValidation(Section):
 
 
 TaskValidation = Annotated[
-    HttpValidation | AnthropicValidation | ProgramValidation | OutcomeValidation,
+    HttpValidation
+    | AnthropicValidation
+    | ProgramValidation
+    | ControlPlaneValidation
+    | OutcomeValidation,
     Field(discriminator="oracle"),
 ]

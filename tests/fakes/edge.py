@@ -46,6 +46,8 @@ class FakeEdge:
         self._news = threading.Condition()
         self.state = pb.DesiredState()
         self.acknowledged = 0
+        self.kept: set[str] = set()  # executions that home keeps a question about
+        self.answers: dict[str, pb.OracleAnswer] = {}
 
     @contextmanager
     def connected(self) -> Iterator["FakeEdge"]:
@@ -92,6 +94,20 @@ class FakeEdge:
         with self._news:
             assert self._news.wait_for(lambda: self.acknowledged >= number, TIMEOUT_S)
 
+    def ask(self, question: pb.OracleQuestion) -> None:
+        """Ask home, and wait until it keeps the question."""
+        self._up.put(pb.ConnectRequest(oracle_question=question))
+        with self._news:
+            assert self._news.wait_for(lambda: question.execution_id in self.kept, TIMEOUT_S)
+
+    def wait_for_answer(self, execution_id: str) -> pb.OracleAnswer:
+        """Return home's answer, and give a receipt for it."""
+        with self._news:
+            assert self._news.wait_for(lambda: execution_id in self.answers, TIMEOUT_S)
+        receipt = pb.OracleReceipt(execution_id=execution_id)
+        self._up.put(pb.ConnectRequest(oracle_receipt=receipt))
+        return self.answers[execution_id]
+
     def decide(self, task: pb.DesiredTask, action: str, **facts: Any) -> None:
         """Report a step of the rollout."""
         verdict = facts.pop("verdict", "PASS")
@@ -123,6 +139,10 @@ class FakeEdge:
                 self._up.put(pb.ConnectRequest(state_report=self._applied(message.state.nonce)))
             elif message.WhichOneof("message") == "telemetry_ack":
                 self.acknowledged = message.telemetry_ack.number
+            elif message.WhichOneof("message") == "oracle_question_ack":
+                self.kept.add(message.oracle_question_ack.execution_id)
+            elif message.WhichOneof("message") == "oracle_answer":
+                self.answers[message.oracle_answer.execution_id] = message.oracle_answer
             self._news.notify_all()
 
     def _applied(self, nonce: str) -> pb.StateReport:

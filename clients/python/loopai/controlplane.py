@@ -147,6 +147,15 @@ class ControlPlane:
     def resolve_ticket(self, ticket: str, note: str = "") -> Any:
         return self._json("POST", f"/api/v1/tickets/{ticket}/resolve", json={"note": note})
 
+    def questions(self, task: str) -> Any:
+        """Return a task's open questions of edges, those that wait longest first."""
+        return self._json("GET", "/api/v1/questions", params={"task": task})["questions"]
+
+    def answer(self, execution_id: str, output: Any) -> Any:
+        """Answer an edge's question: output is what would have been right."""
+        path = f"/api/v1/questions/{execution_id}/answer"
+        return self._json("POST", path, json={"output": output})
+
     def review(self, execution_id: str, label: Any) -> Any:
         """Say what the right output of an execution would have been."""
         body = {"execution_id": execution_id, "label": label}

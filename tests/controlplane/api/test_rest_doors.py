@@ -3,9 +3,12 @@
 import socket
 from uuid import uuid4
 
+import grpc
 import pytest
+from loopai.control.v1 import link_pb2 as pb
 
 from tests.controlplane.processes import API_KEY
+from tests.fakes.edge import FakeEdge
 
 ROWS = [{"text": f"win {n}", "label": "spam"} for n in range(3)] + [
     {"text": f"hello {n}", "label": "ham"} for n in range(3)
@@ -221,3 +224,33 @@ def test_telemetry_of_a_task_that_never_ran_is_nothing(rest, made, name):
     answer = rest.get(f"/api/v1/tasks/{name}/telemetry").json()
 
     assert (answer["executions"], answer["arms"], answer["latency_ms"]) == (0, [], None)
+
+
+def test_an_edges_question_is_listed_and_answered_by_a_person(rest, made, name, plane):
+    execution_id = str(uuid4())
+    with grpc.insecure_channel(plane.link) as channel:
+        edge = FakeEdge(channel, API_KEY)
+        with edge.connected():
+            asked = pb.OracleQuestion(
+                execution_id=execution_id,
+                task=name,
+                version=1,
+                input_json=b'{"text": "win"}',
+                channel="audit",
+                inclusion_probability=0.05,
+            )
+            edge.ask(asked)
+            path = f"/api/v1/questions/{execution_id}"
+            [listed] = rest.get("/api/v1/questions", params={"task": name}).json()["questions"]
+            wrong = rest.post(f"{path}/answer", json={"output": "eggs"})
+            given = rest.post(f"{path}/answer", json={"output": "spam"}).json()
+            answer = edge.wait_for_answer(execution_id)
+    again = rest.post(f"{path}/answer", json={"output": "ham"})
+    unknown = rest.get(f"/api/v1/questions/{uuid4()}")
+
+    assert (listed["input"], listed["output"]) == ({"text": "win"}, None)
+    assert error(wrong, 422)["code"] == "request_invalid"
+    assert given["output"] == "spam"
+    assert answer.output_json == b'"spam"'
+    assert error(again, 409)["code"] == "question_answered"
+    assert error(unknown, 404)["code"] == "question_unknown"

@@ -22,6 +22,7 @@ from controlplane.link.listener import SERVICE, serving
 from controlplane.link.service import LinkService
 from controlplane.link.session import LinkParts
 from controlplane.link.settings import LinkDoor, LinkSettings
+from controlplane.reviews.questions import Given, Questions
 from controlplane.storage.keys import KeyFolder
 from controlplane.storage.outbox import OutboxFollower, Wakeups
 from controlplane.telemetry.erasing import Erasing
@@ -49,6 +50,7 @@ class Home:
         self.reports = Reports(database)
         self.edges = Edges(database, clock)
         self.connections = Connections(limit=settings.max_connections)
+        self.questions = Questions(database, clock)
         self.wakeups = Wakeups()
         self.outbox = OutboxFollower(database, self.wakeups, clock)
         self.settings = settings
@@ -57,6 +59,7 @@ class Home:
             targets=Targets(database, clock),
             ingest=Ingest(database, clock),
             erasing=Erasing(database, clock),
+            questions=self.questions,
             blobs=blobs,
             wakeups=self.wakeups,
             signing_key=self.signing_key,
@@ -383,3 +386,75 @@ async def test_health_and_reflection_are_there(channel):
 
     assert health.status == health_pb2.HealthCheckResponse.SERVING
     assert SERVICE in names
+
+
+ASKED = "019c0000-0000-7000-8000-0000000000aa"
+
+
+def question(**fields):
+    known = {
+        "execution_id": ASKED,
+        "task": "spam",
+        "version": 1,
+        "input_json": b'{"text": "hi"}',
+        "channel": "uncertainty",
+        "inclusion_probability": 0.25,
+    }
+    return pb.ConnectRequest(oracle_question=pb.OracleQuestion(**known | fields))
+
+
+async def test_a_question_is_kept_and_its_answer_comes_until_there_is_a_receipt(
+    home, stub, edge, clock
+):
+    stream = await connect(stub, edge)
+    await expect(stream, "welcome")
+    await expect(stream, "state")
+    for _ in range(2):  # asked again after a cut: kept once
+        await stream.write(question())
+        assert (await expect(stream, "oracle_question_ack")).refused == ""
+    clock.advance(3)
+
+    [asked] = await home.questions.open("default", "spam")
+    await home.questions.answer("default", ASKED, Given(output="ham", by="ann"))
+    answer = await expect(stream, "oracle_answer")
+    stream.cancel()
+    again = await connect(stub, edge, instance="i2")
+    await expect(again, "welcome")
+    kinds = {}
+    while "oracle_answer" not in kinds:
+        message = await asyncio.wait_for(again.read(), 5)
+        kinds[message.WhichOneof("message")] = message
+    await again.write(pb.ConnectRequest(oracle_receipt=pb.OracleReceipt(execution_id=ASKED)))
+    await wait_until(lambda: home.questions.undelivered("default", edge), [])
+
+    assert asked.input_json == '{"text": "hi"}'
+    assert (answer.output_json, answer.answered_by) == (b'"ham"', "ann")
+    assert (answer.channel, answer.inclusion_probability) == ("uncertainty", 0.25)
+    assert answer.latency_ms == 3_000
+    assert kinds["oracle_answer"].oracle_answer == answer
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"execution_id": "no-uuid"},
+        {"task": ""},
+        {"input_json": b""},
+        {"inclusion_probability": 0.0},
+    ],
+)
+async def test_a_question_that_cannot_be_kept_is_refused_for_good(home, stub, edge, fields):
+    stream = await connect(stub, edge)
+    await expect(stream, "welcome")
+    await expect(stream, "state")
+
+    await stream.write(question(**fields))
+
+    assert (await expect(stream, "oracle_question_ack")).refused
+    assert await home.questions.open("default", "spam") == []
+
+
+async def wait_until(read, wanted):
+    async with asyncio.timeout(5):
+        while await read() != wanted:  # noqa: ASYNC110 nothing announces it
+            await asyncio.sleep(0.01)

@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 app.command("improvements")(improvements.list_improvements)
 app.command("review")(reviews.review)
+app.command("questions")(reviews.questions)
+app.command("answer")(reviews.answer)
 app.command()(execute)
 app.add_typer(tickets.app)
 app.add_typer(rollouts.app)

@@ -140,6 +140,8 @@ class ConnectRequest(google.protobuf.message.Message):
     ARTIFACT_REQUEST_FIELD_NUMBER: builtins.int
     TELEMETRY_FIELD_NUMBER: builtins.int
     ERASURE_FIELD_NUMBER: builtins.int
+    ORACLE_QUESTION_FIELD_NUMBER: builtins.int
+    ORACLE_RECEIPT_FIELD_NUMBER: builtins.int
     @property
     def hello(self) -> Global___Hello: ...
     @property
@@ -152,6 +154,10 @@ class ConnectRequest(google.protobuf.message.Message):
     def telemetry(self) -> Global___TelemetryBatch: ...
     @property
     def erasure(self) -> Global___ErasureRequest: ...
+    @property
+    def oracle_question(self) -> Global___OracleQuestion: ...
+    @property
+    def oracle_receipt(self) -> Global___OracleReceipt: ...
     def __init__(
         self,
         *,
@@ -161,10 +167,12 @@ class ConnectRequest(google.protobuf.message.Message):
         artifact_request: Global___ArtifactRequest | None = ...,
         telemetry: Global___TelemetryBatch | None = ...,
         erasure: Global___ErasureRequest | None = ...,
+        oracle_question: Global___OracleQuestion | None = ...,
+        oracle_receipt: Global___OracleReceipt | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "erasure", b"erasure", "hello", b"hello", "message", b"message", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "erasure", b"erasure", "hello", b"hello", "message", b"message", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["hello", "status", "state_report", "artifact_request", "telemetry", "erasure"] | None: ...
+    def HasField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "erasure", b"erasure", "hello", b"hello", "message", b"message", "oracle_question", b"oracle_question", "oracle_receipt", b"oracle_receipt", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["artifact_request", b"artifact_request", "erasure", b"erasure", "hello", b"hello", "message", b"message", "oracle_question", b"oracle_question", "oracle_receipt", b"oracle_receipt", "state_report", b"state_report", "status", b"status", "telemetry", b"telemetry"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["hello", "status", "state_report", "artifact_request", "telemetry", "erasure", "oracle_question", "oracle_receipt"] | None: ...
 
 Global___ConnectRequest: typing_extensions.TypeAlias = ConnectRequest
 
@@ -178,6 +186,8 @@ class ConnectResponse(google.protobuf.message.Message):
     TELEMETRY_ACK_FIELD_NUMBER: builtins.int
     RETRY_AFTER_FIELD_NUMBER: builtins.int
     ERASURE_ACK_FIELD_NUMBER: builtins.int
+    ORACLE_QUESTION_ACK_FIELD_NUMBER: builtins.int
+    ORACLE_ANSWER_FIELD_NUMBER: builtins.int
     @property
     def welcome(self) -> Global___Welcome: ...
     @property
@@ -190,6 +200,10 @@ class ConnectResponse(google.protobuf.message.Message):
     def retry_after(self) -> Global___RetryAfter: ...
     @property
     def erasure_ack(self) -> Global___ErasureAck: ...
+    @property
+    def oracle_question_ack(self) -> Global___OracleQuestionAck: ...
+    @property
+    def oracle_answer(self) -> Global___OracleAnswer: ...
     def __init__(
         self,
         *,
@@ -199,10 +213,12 @@ class ConnectResponse(google.protobuf.message.Message):
         telemetry_ack: Global___TelemetryAck | None = ...,
         retry_after: Global___RetryAfter | None = ...,
         erasure_ack: Global___ErasureAck | None = ...,
+        oracle_question_ack: Global___OracleQuestionAck | None = ...,
+        oracle_answer: Global___OracleAnswer | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "erasure_ack", b"erasure_ack", "message", b"message", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "erasure_ack", b"erasure_ack", "message", b"message", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["welcome", "state", "artifact_chunk", "telemetry_ack", "retry_after", "erasure_ack"] | None: ...
+    def HasField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "erasure_ack", b"erasure_ack", "message", b"message", "oracle_answer", b"oracle_answer", "oracle_question_ack", b"oracle_question_ack", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["artifact_chunk", b"artifact_chunk", "erasure_ack", b"erasure_ack", "message", b"message", "oracle_answer", b"oracle_answer", "oracle_question_ack", b"oracle_question_ack", "retry_after", b"retry_after", "state", b"state", "telemetry_ack", b"telemetry_ack", "welcome", b"welcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["message", b"message"]) -> typing.Literal["welcome", "state", "artifact_chunk", "telemetry_ack", "retry_after", "erasure_ack", "oracle_question_ack", "oracle_answer"] | None: ...
 
 Global___ConnectResponse: typing_extensions.TypeAlias = ConnectResponse
 
@@ -1080,3 +1096,118 @@ class RetryAfter(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["delay_ms", b"delay_ms", "reason", b"reason"]) -> None: ...
 
 Global___RetryAfter: typing_extensions.TypeAlias = RetryAfter
+
+@typing.final
+class OracleQuestion(google.protobuf.message.Message):
+    """An edge asks what the right output would have been. Known by its execution: asked again, it is the same."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    INPUT_JSON_FIELD_NUMBER: builtins.int
+    ERASED_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    INCLUSION_PROBABILITY_FIELD_NUMBER: builtins.int
+    execution_id: builtins.str
+    task: builtins.str
+    version: builtins.int
+    input_json: builtins.bytes
+    """As the privacy mode permits."""
+    channel: builtins.str
+    """How it was drawn; comes back with the answer, for an edge keeps no list of what it asked."""
+    inclusion_probability: builtins.float
+    @property
+    def erased(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What the privacy filter erased: "$.text EMAIL"."""
+
+    def __init__(
+        self,
+        *,
+        execution_id: builtins.str = ...,
+        task: builtins.str = ...,
+        version: builtins.int = ...,
+        input_json: builtins.bytes = ...,
+        erased: collections.abc.Iterable[builtins.str] | None = ...,
+        channel: builtins.str = ...,
+        inclusion_probability: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "erased", b"erased", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "input_json", b"input_json", "task", b"task", "version", b"version"]) -> None: ...
+
+Global___OracleQuestion: typing_extensions.TypeAlias = OracleQuestion
+
+@typing.final
+class OracleQuestionAck(google.protobuf.message.Message):
+    """The question is kept, and will be answered; refused: why it never will."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: builtins.int
+    REFUSED_FIELD_NUMBER: builtins.int
+    execution_id: builtins.str
+    refused: builtins.str
+    def __init__(
+        self,
+        *,
+        execution_id: builtins.str = ...,
+        refused: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["execution_id", b"execution_id", "refused", b"refused"]) -> None: ...
+
+Global___OracleQuestionAck: typing_extensions.TypeAlias = OracleQuestionAck
+
+@typing.final
+class OracleAnswer(google.protobuf.message.Message):
+    """What a model or a person at home says, days later perhaps. Sent again until there is a receipt."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: builtins.int
+    TASK_FIELD_NUMBER: builtins.int
+    OUTPUT_JSON_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
+    LATENCY_MS_FIELD_NUMBER: builtins.int
+    ANSWERED_BY_FIELD_NUMBER: builtins.int
+    CHANNEL_FIELD_NUMBER: builtins.int
+    INCLUSION_PROBABILITY_FIELD_NUMBER: builtins.int
+    execution_id: builtins.str
+    task: builtins.str
+    output_json: builtins.bytes
+    cost: builtins.float
+    """In US dollars."""
+    latency_ms: builtins.float
+    """From the question to the answer."""
+    answered_by: builtins.str
+    channel: builtins.str
+    inclusion_probability: builtins.float
+    def __init__(
+        self,
+        *,
+        execution_id: builtins.str = ...,
+        task: builtins.str = ...,
+        output_json: builtins.bytes = ...,
+        cost: builtins.float = ...,
+        latency_ms: builtins.float = ...,
+        answered_by: builtins.str = ...,
+        channel: builtins.str = ...,
+        inclusion_probability: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answered_by", b"answered_by", "channel", b"channel", "cost", b"cost", "execution_id", b"execution_id", "inclusion_probability", b"inclusion_probability", "latency_ms", b"latency_ms", "output_json", b"output_json", "task", b"task"]) -> None: ...
+
+Global___OracleAnswer: typing_extensions.TypeAlias = OracleAnswer
+
+@typing.final
+class OracleReceipt(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EXECUTION_ID_FIELD_NUMBER: builtins.int
+    execution_id: builtins.str
+    def __init__(
+        self,
+        *,
+        execution_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["execution_id", b"execution_id"]) -> None: ...
+
+Global___OracleReceipt: typing_extensions.TypeAlias = OracleReceipt
