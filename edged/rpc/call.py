@@ -4,8 +4,9 @@ Runs in: the process of the server, on its loop. Talks to: its connection. Never
 message.
 
 Flow control is the bound on both sides. What the handler has not read is not acknowledged, so a
-slow handler stops its client after one window; the bytes of a message that is still incomplete are,
-so a message may be larger than the window. A writer waits until its client has read.
+slow handler stops its client after one window. Only a handler that waits for a message has its
+bytes acknowledged as they come, so a message may be larger than the window. A writer waits until
+its client has read.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ class Call(Stream):
         "_arrived",
         "_assembler",
         "_messages",
+        "_owed_bytes",
         "_timer",
         "is_cancelled",
         "on_closed",
@@ -58,6 +60,7 @@ class Call(Stream):
         self.response_encoding = b"identity"
         self._assembler = Assembler(limit, self.encoding)
         self._messages: deque[tuple[bytes, int]] = deque()  # and what to acknowledge for each
+        self._owed_bytes = 0  # of the incomplete message, not acknowledged yet
         self._arrived: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         if deadline_s is not None:
@@ -78,6 +81,8 @@ class Call(Stream):
         message, wire_bytes = self._messages.popleft()
         self.connection.release(len(message))
         self.connection.acknowledge(self.id, wire_bytes)
+        if not self._messages:
+            self._acknowledge_incomplete()
         return message
 
     def take(self, data: bytes, *, is_end: bool) -> None:
@@ -103,18 +108,23 @@ class Call(Stream):
     def _keep(
         self, messages: list[tuple[bytes, int]], before: int, data_bytes: int, held: int
     ) -> None:
+        if messages:
+            first, wire_bytes = messages[0]
+            # What was acknowledged while the first message was incomplete is not owed again.
+            messages[0] = (first, wire_bytes - (before - self._owed_bytes))
+            self._owed_bytes = self._assembler.held_bytes
+        else:
+            self._owed_bytes += data_bytes
         self._messages.extend(messages)
         if not self.connection.hold(held):
             self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unread messages")
             self.cancel()
-            return
-        if not messages:
-            self.connection.acknowledge(self.id, data_bytes)
-            return
-        # What was acknowledged while the first message was incomplete is not owed again.
-        first, wire_bytes = messages[0]
-        self._messages[-len(messages)] = (first, wire_bytes - before)
-        self.connection.acknowledge(self.id, self._assembler.held_bytes)
+        elif not self._messages:
+            self._acknowledge_incomplete()
+
+    def _acknowledge_incomplete(self) -> None:
+        owed, self._owed_bytes = self._owed_bytes, 0
+        self.connection.acknowledge(self.id, owed)
 
     def _check_whole(self) -> None:
         if self._assembler.held_bytes:
@@ -165,6 +175,7 @@ class Call(Stream):
         held = self._assembler.held_bytes + sum(len(message) for message, _ in self._messages)
         self.connection.release(held)
         self.connection.acknowledge(self.id, sum(size for _, size in self._messages))
+        self._acknowledge_incomplete()
         self._messages.clear()
         self._assembler = _NOTHING
         if self._timer is not None:
