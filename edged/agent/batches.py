@@ -12,6 +12,7 @@ import gzip
 import zlib
 from bisect import bisect_right
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class BatchFolder:
         self._acknowledged = asyncio.Event()
         self._numbers: list[int] | None = None  # ascending; read from the disk once
         self._sizes: dict[int, int] = {}
+        self._unnoted: Checkpoint | None = None  # sealed, and not in the checkpoint's file yet
         self._thinned_up_to = 0  # batches that have no records any more
         self.dropped: Counter[str] = Counter()  # by reason, for the next batch to tell
 
@@ -67,8 +69,10 @@ class BatchFolder:
     def seal(self, checkpoint: Checkpoint, batch: bytes, *, filtered_by: str = "") -> None:
         """Put a batch on disk; from then on its executions are counted in it and nowhere else."""
         self._write(checkpoint, batch, filtered_by)
-        self._note(checkpoint)
-        self._make_room()
+        self._unnoted = checkpoint
+        with suppress(OSError):  # it is sealed all the same: its own file says up to where
+            self._note_last()
+            self._make_room()
 
     def replace(self, number: int, batch: bytes, *, filtered_by: str) -> None:
         """Put a batch in the place of one that was filtered less."""
@@ -106,9 +110,10 @@ class BatchFolder:
             return str(orjson.loads(file.readline()).get("filter", ""))
 
     def acknowledge(self, number: int) -> None:
-        """Drop every batch up to and including `number`."""
+        """Drop every batch up to and including `number`. Raises OSError; then they stay."""
         numbers = self._known()
         end = bisect_right(numbers, number)
+        self._note_last()  # before the file goes that says the same
         if end:
             write_whole(self._acknowledged_path, _line(_header(self._path(numbers[end - 1]))))
         for pending in numbers[:end]:
@@ -201,6 +206,11 @@ class BatchFolder:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:012d}.batch"
+
+    def _note_last(self) -> None:
+        if self._unnoted is not None:
+            self._note(self._unnoted)
+            self._unnoted = None
 
     def _note(self, checkpoint: Checkpoint) -> None:
         write_whole(self._checkpoint_path, _line(checkpoint))

@@ -51,6 +51,7 @@ from edged.agent.validators import Validators
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sampler
 from edged.deployment import Deployment
+from edged.errors import LogUnwritable
 from edged.inheritance import Inheritance
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
@@ -59,6 +60,7 @@ log = structlog.get_logger()
 NICENESS = 10  # serving comes first
 STARTED_S = 2.0
 SHADOW_WORKERS = 4  # candidates tried at the same time, one worker each
+DISK_RETRY_S = 1.0
 LAST_SEND_S = 5.0  # for the batches sealed while stopping
 Part = Callable[[], Coroutine[Any, Any, None]]
 
@@ -97,7 +99,10 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then send what the log still holds."""
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(part(), name=name) for name, part in self._parts().items()]
+            running = [
+                tasks.create_task(_enduring(name, part), name=name)
+                for name, part in self._parts().items()
+            ]
             await stop.wait()
             await self._finish()
             for task in running:
@@ -261,6 +266,18 @@ def _validators(
     settings = ValidatorSettings()
     # Asked for at each use: home may tighten it.
     return Validators(deployment, layout, lambda: releaser.privacy, salt, settings, time.time, desk)
+
+
+async def _enduring(name: str, part: Part) -> None:
+    """Run a part; while the disk refuses, it waits and goes on: the logs are still there."""
+    is_over = False
+    while not is_over:
+        try:
+            await part()
+            is_over = True
+        except* (OSError, LogUnwritable) as group:
+            log.warning("part_waits_for_disk", part=name, reason=str(group.exceptions[0]))
+            await asyncio.sleep(DISK_RETRY_S)
 
 
 async def _main(inheritance: Inheritance) -> None:

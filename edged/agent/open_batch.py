@@ -78,8 +78,9 @@ class OpenBatch:
         return gone
 
     def finished(self, log_id: str, number: int, mode: Mode, sealed_at_s: float) -> bytes:
-        """Return the serialised TelemetryBatch."""
+        """Return the serialised TelemetryBatch; may be asked for again when it was not stored."""
         message = self._message
+        del message.arms[:]
         message.log_id = log_id
         message.number = number
         message.privacy_mode = MODES[mode]

@@ -18,6 +18,7 @@ from edged.agent.releasing import Releaser
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout, LogKind
 from edged.deployment.telling import Telemetry as TelemetrySettings
+from edged.errors import LogUnwritable
 
 log = structlog.get_logger()
 FOLLOW_INTERVAL_S = 0.2
@@ -145,6 +146,8 @@ class Batcher:
             self._take[kind](line)
         except Withheld as withheld:
             self._batch.dropped[f"withheld: {withheld.reason}"] += 1
+        except LogUnwritable:
+            self._batch.dropped[f"{kind}: the audit log cannot be written"] += 1
         except (ValueError, KeyError, TypeError, AttributeError):
             self._batch.dropped[f"malformed {kind}"] += 1
 
@@ -192,17 +195,19 @@ class Batcher:
         return batch.executions >= size and is_rested and self._folder.count < BACKLOG
 
     def _seal(self) -> None:
-        self.number += 1
+        """Raises OSError; then the batch stays open, and takes what comes."""
+        number = self.number + 1
         batch, releaser = self._batch, self._releaser
         batch.dropped.update(self._folder.dropped)
         self._folder.dropped.clear()
         positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
-        checkpoint = Checkpoint(number=self.number, positions=positions)
-        content = batch.finished(self._log_id, self.number, releaser.mode, self._wall())
+        checkpoint = Checkpoint(number=number, positions=positions)
+        content = batch.finished(self._log_id, number, releaser.mode, self._wall())
         self._folder.seal(checkpoint, content, filtered_by=releaser.privacy.fingerprint)
+        self.number = number
         log.info(
             "batch_sealed",
-            number=self.number,
+            number=number,
             executions=batch.executions,
             records=batch.records,
             dropped=batch.dropped.total(),

@@ -52,7 +52,7 @@ def _ask(layout: Layout, word: str) -> dict[str, Any]:
 def is_running(layout: Layout) -> bool:
     """Say whether a supervisor holds this data_dir."""
     try:
-        descriptor = os.open(layout.state / "lock", os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(layout.state / "lock", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:

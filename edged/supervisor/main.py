@@ -228,7 +228,8 @@ def _claimed(data_dir: Path) -> Iterator[None]:
     state = Layout(data_dir).state
     try:
         state.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Read-only: a disk with a file open for writing cannot be remounted.
+        descriptor = os.open(state / "lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigInvalid(source="storage.data_dir", reason=str(error)) from error
     try:

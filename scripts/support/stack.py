@@ -31,6 +31,7 @@ class Process:
         self._environment = environment
         self._read = 0
         self.log = log
+        self.user: int | None = None  # a user id to run as; None: the caller's
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -43,6 +44,9 @@ class Process:
                 stdout=stderr,
                 stderr=stderr,
                 env={**_clean_environment(), **self._environment},
+                user=self.user,
+                group=self.user,
+                extra_groups=None if self.user is None else (),
             )
 
     @property

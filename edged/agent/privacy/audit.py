@@ -51,6 +51,7 @@ class AuditLog:
         try:
             self._open(time.strftime("%Y-%m-%d", time.gmtime(now_s))).append(lines)
         except OSError as error:
+            self.close()  # opened anew by its path, whatever is mounted there by then
             raise LogUnwritable(reason=error.strerror, path=self._folder) from error
 
     def close(self) -> None:

@@ -11,11 +11,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.chaos import drain, edge, hostile, kill, mutants, neighbours, offline, soak
+from scripts.support.chaos import (
+    disk,
+    drain,
+    edge,
+    hostile,
+    kill,
+    mutants,
+    neighbours,
+    offline,
+    soak,
+)
 from scripts.support.stack import StackError
 
 # A module offers add_arguments(parser), run(folder, options, say) and is_good(report).
 SCENARIOS = {
+    "disk": disk,
     "drain": drain,
     "edge": edge,
     "hostile": hostile,

@@ -135,6 +135,16 @@ def counted(home: ControlPlane, task: str) -> int:
     return sum(arm["executions"] for arm in home.telemetry(task)["arms"])
 
 
+def publish(folder: Path, home: ControlPlane) -> None:
+    """Make the task, upload its program and serve it everywhere."""
+    home.create_task(TASK, input_schema=INPUT_SCHEMA, output_schema=OUTPUT_SCHEMA)
+    program = folder / "program.py"
+    program.write_text(PROGRAM)
+    home.add_examples(TASK, _examples(folder))
+    version = home.upload(TASK, program)["version"]
+    home.activate(TASK, version)
+
+
 def worker_pids(gateway: int) -> list[int]:
     """Return the workers below a gateway: its zygote's children."""
     return [worker for zygote in children(gateway) for worker in children(zygote)]
@@ -179,15 +189,6 @@ def _until_next_answer(load: Load, pid: int) -> float:
     until(lambda: load.first_answer_s(begun_s) is not None, "calls are answered again")
     answered_s = load.first_answer_s(begun_s) or begun_s
     return (answered_s - begun_s) * 1000
-
-
-def publish(folder: Path, home: ControlPlane) -> None:
-    home.create_task(TASK, input_schema=INPUT_SCHEMA, output_schema=OUTPUT_SCHEMA)
-    program = folder / "program.py"
-    program.write_text(PROGRAM)
-    home.add_examples(TASK, _examples(folder))
-    version = home.upload(TASK, program)["version"]
-    home.activate(TASK, version)
 
 
 def _examples(folder: Path) -> Path:

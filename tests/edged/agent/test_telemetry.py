@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 from ddsketch.pb.ddsketch_pb2 import DDSketch as SketchMessage
 from ddsketch.pb.proto import DDSketchProto
 from loopai.control.v1 import link_pb2 as wire
 
+from edged.agent import batches
 from edged.agent.batches import BatchFolder
 from edged.agent.counting import MAX_OUTPUTS, OTHER
 from edged.agent.privacy.modes import Mode
@@ -235,3 +238,52 @@ def test_a_damaged_floor_is_the_tightest(layout, make_releaser):
     (layout.state / "privacy-floor").write_text("blan")
 
     assert make_releaser(Mode.PERMISSIVE).mode is Mode.STRICT
+
+
+async def test_a_batch_that_the_disk_refused_takes_what_comes_and_counts_once(
+    layout, clock, append, start, monkeypatch
+):
+    batcher = start()
+    append(3)
+    clock.advance(60)
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "write_whole", refuse)
+        with pytest.raises(OSError, match="No space"):
+            await batcher.follow()
+    append(2)
+
+    await batcher.follow()
+
+    assert executions(layout) == [5]
+    assert [batch.number for batch in sealed(layout)] == [1]
+
+
+async def test_a_batch_whose_checkpoint_was_refused_is_sealed_and_noted_later(
+    layout, clock, append, start, monkeypatch
+):
+    batcher = start()
+    append(3)
+    clock.advance(60)
+    real = batches.write_whole
+
+    def refuse_notes(path: Path, content: bytes) -> None:
+        real(path, content) if path.suffix == ".batch" else refuse()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "write_whole", refuse_notes)
+        await batcher.follow()
+        with pytest.raises(OSError, match="No space"):
+            batcher._folder.acknowledge(1)
+    kept = executions(layout)
+
+    batcher._folder.acknowledge(1)
+    append(4)
+    restarted = start()
+    restarted.flush()
+
+    assert kept == [3]
+    assert executions(layout) == [4]
+
+
+def refuse(*_arguments: object) -> None:
+    raise OSError(28, "No space left on device")
