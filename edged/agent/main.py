@@ -20,6 +20,7 @@ import structlog
 
 from edged import inheritance as inherit
 from edged import logs
+from edged.agent.alone import alone
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
 from edged.agent.control import AgentControl
@@ -78,6 +79,7 @@ class Agent:
         self._batcher: Batcher | None = None
         self._counts = deployment.telemetry.enabled
         self._link: Link | None = None
+        self._supervisor = os.getppid()
         privacy = make_filter(deployment, deployment_key(layout))
         self._releaser = Releaser(layout, privacy, AuditLog(layout, time.time))
         self._desk = HomeDesk()
@@ -168,7 +170,8 @@ class Agent:
         if self._batcher is None or not self._counts:
             return
         self._batcher.flush()
-        if self._link is not None and self._link.is_up:  # else they wait on disk
+        is_orphan = os.getppid() != self._supervisor  # then the next agent waits for this one
+        if self._link is not None and self._link.is_up and not is_orphan:  # else they wait on disk
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_SEND_S):
                     await self._batches.wait_empty()
@@ -286,9 +289,10 @@ async def _main(inheritance: Inheritance) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     # Niced from the start, a busy gateway would hold up the link for seconds.
     loop.call_later(STARTED_S, os.nice, NICENESS)
-    agent = Agent(inheritance.deployment, Path(inheritance.control_path))
-    inherit.say_ready(inheritance)
-    await agent.run(stop)
+    async with alone(inheritance.deployment.storage.layout):
+        agent = Agent(inheritance.deployment, Path(inheritance.control_path))
+        inherit.say_ready(inheritance)
+        await agent.run(stop)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ _VERSION = re.compile(
     r"|article|appendix|annex|§)s?\.?"
     r"(?:[ _-]?(?:number|no|id|name|code|string|tag|is|was|of))?[\"']?[ :=-]{0,3}[\"'v]{0,2}\Z"
     r"|\b(?:upgrad|updat|downgrad|bump|migrat)\w*(?: \w+)?(?: from| to)? (?:v?[\d.]+ to )?v?\Z"
-    r"|\b(?:chrome|chromium|safari|firefox|edge?|edga|opr|opera|version|electron|webkit)/\Z"
+    r"|\bsemver\W{0,4}\Z|\b(?:nginx|apache|curl|java|python|node|chrome|chromium|safari|firefox|edge?|edga|opr|opera|version|electron|webkit)/\Z"
     r"|\b(?!(?:\w*addr|\w*ip|src|dst|host|server)=)[\w.-]+[=~<>]=\Z"
 )
 _VERSION_CHARS = 48

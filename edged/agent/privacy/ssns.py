@@ -13,7 +13,7 @@ _SEPARATED = re2.compile(r"([0-9]{3})( ?[ .\-_/] ?)([0-9]{2})( ?[ .\-_/] ?)([0-9
 _NUMBER = r"\(?[0-9]{3}\)?(?: ?[ .\-_/] ?)?[0-9]{2}[ .\-_/]?[0-9](?:[ .\-_/]?[0-9]){3}"
 _NAME = (
     r"(?:ssns?|ss ?#|ss[ _]?no|soc(?:ial|\.)?[ _\-]?(?:sec(?:urity|\.)?|ins(?:urance)?)"
-    r"|tax(?:payer)?[ _\-]?(?:id|ident)\w*|itin|social(?: (?:is|no|num(?:ber)?)|[:#=]))"
+    r"|tax(?:payer)?[ _\-]?(?:id|ident)\w*|i?tin|social(?: (?:is|no|num(?:ber)?)|[:#=]))"
 )
 # Beside their name nine digits are one, however they are grouped. Zeros in front get lost in JSON.
 _NAMED = re2.compile(rf"(?i)(?:\b|_){_NAME}[^0-9\n(]{{0,24}}({_NUMBER}|[0-9]{{7,8}})")

@@ -1,0 +1,40 @@
+"""One agent a data_dir: the one before may still be sealing its last batch.
+
+Runs in: the agent, before it opens anything. Never: lets two count the same lines.
+
+An agent whose supervisor was killed gets SIGTERM and stops in order, which takes a moment; a new
+supervisor may have started another one by then. Both would go on from the same checkpoint.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from edged.datasets.layout import Layout
+
+POLL_S: Final = 0.02
+
+
+@asynccontextmanager
+async def alone(layout: Layout) -> AsyncIterator[None]:
+    """Hold the data_dir's agent lock; whoever has it now is waited for."""
+    layout.state.mkdir(parents=True, exist_ok=True)
+    path = layout.state / "agent.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while not _is_locked(descriptor):  # noqa: ASYNC110 another process announces nothing
+            await asyncio.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
