@@ -6,6 +6,7 @@ Never: runs program text outside a jailed worker, or trains.
 
 import asyncio
 import fcntl
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -60,9 +61,12 @@ from edged.rpc.listener import bind
 
 log = structlog.get_logger()
 
+DESCRIPTORS = 65_536
+
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises LoopaiError or OSError when it cannot start."""
+    _permit_descriptors()
     settings.storage.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _sole(settings.storage.data_dir):
         uvloop.run(_main(settings))  # its TLS needs a third of the memory of asyncio's
@@ -177,6 +181,13 @@ class Assembly:
             clock=utc_now,
         )
         return LinkService(parts, self._access, self._connections)
+
+
+def _permit_descriptors() -> None:
+    """Every edge holds one; many systems start a process with room for 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if most == resource.RLIM_INFINITY else min(DESCRIPTORS, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _pool_settings() -> PoolSettings:

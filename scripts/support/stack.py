@@ -115,6 +115,7 @@ class ControlPlaneProcess(Process):
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self.data_dir = folder / "controlplane"
+        self._scheme = "http"
         self.http = "127.0.0.1:0"
         self.link = "127.0.0.1:0"
         log = folder / "controlplane.log"
@@ -127,11 +128,12 @@ class ControlPlaneProcess(Process):
         self._command = [sys.executable, "-m", "controlplane.commands", "serve", *options]
         super().start()
         ready = self.wait_for("controlplane_ready")
-        self.http, self.link = ready["http"].removeprefix("http://"), ready["link"]
+        self._scheme, self.http = ready["http"].split("://")
+        self.link = ready["link"]
 
     @property
     def url(self) -> str:
-        return f"http://{self.http}"
+        return f"{self._scheme}://{self.http}"
 
     @property
     def api_key(self) -> str:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from scripts.support.bench import execute, follow, pool, privacy, programs, rpc
+from scripts.support.bench import execute, follow, pool, privacy, programs, rpc, streams
 
 # A module offers add_arguments(parser), run(folder, options, say) and describe(report).
 BENCHMARKS = {
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "privacy": privacy,
     "programs": programs,
     "rpc": rpc,
+    "streams": streams,
 }
 
 
