@@ -48,8 +48,11 @@ def edge(tmp_path_factory, files):
         "listen": {"tls": {"certificate": pem, "key": pem}},
         "access": {"callers_file": str(callers)},
     }
-    with EdgeProcess(folder, settings) as process:
-        until((process.data_dir / "artifacts" / "echo" / "active").exists, "the edge serves")
+    with (
+        EdgeProcess(folder, settings) as process,
+        EdgeClient(process.grpc, api_key=KEY, tls=Tls(ca=files / "ca.pem")) as client,
+    ):
+        until(lambda: bool(client.list_tasks()), "the edge serves")
         yield process
 
 
