@@ -1,17 +1,22 @@
-"""`/api/v1/edges`: the fleet and how each edge fares.
+"""`/api/v1/edges`: the fleet, how each edge fares, what people want of it.
 
-Runs in: the server. Talks to: fleet, telemetry. Never: changes anything.
+Runs in: the server. Talks to: fleet, telemetry. Never: says what an edge takes; it says so itself.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any, Literal
 
+import orjson
 from fastapi import APIRouter
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from controlplane.api.parts import Authenticated, Parts
+from controlplane.errors import RequestInvalid
+from controlplane.fleet.edges import Wishes
 from controlplane.storage.models import EdgeRow, EdgeTask
 
+MAX_SETTINGS_BYTES = 16 * 1024
 router = APIRouter(prefix="/edges", tags=["edges"])
 
 
@@ -48,6 +53,29 @@ class EdgeView(BaseModel):
     tasks: list[EdgeTaskView]
     executions: dict[str, int]
     executions_total: int
+    settings: dict[str, Any]
+    settings_refused: dict[str, str]
+    privacy_floor: str
+
+
+class SettingsBody(BaseModel):
+    """settings: by section and key, as in deployment.yaml; they replace those before.
+
+    privacy_floor: left out, the one before stays; it is only ever tightened.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    privacy_floor: Literal["", "permissive", "balanced", "strict"] = ""
+
+
+class SettingsView(BaseModel):
+    """What is wanted; `settings_refused` of the edge says what it kept out, and why."""
+
+    deployment_id: str
+    settings: dict[str, Any]
+    privacy_floor: str
 
 
 class EdgeList(BaseModel):
@@ -71,6 +99,21 @@ async def list_edges(parts: Parts, caller: Authenticated) -> EdgeList:
         for row in rows
     ]
     return EdgeList(edges=views)
+
+
+@router.put("/{deployment_id}/settings")
+async def put_settings(
+    deployment_id: str, body: SettingsBody, parts: Parts, caller: Authenticated
+) -> SettingsView:
+    """Want settings of an edge; it takes what it permits, and says what it kept out."""
+    if len(orjson.dumps(body.settings)) > MAX_SETTINGS_BYTES:
+        reason = f"is larger than {MAX_SETTINGS_BYTES} bytes"
+        raise RequestInvalid(field="settings", reason=reason)
+    wishes = Wishes(settings=body.settings, privacy_floor=body.privacy_floor)
+    row = await parts.edges.wish(caller.organisation_id, deployment_id, wishes)
+    return SettingsView(
+        deployment_id=deployment_id, settings=row.settings, privacy_floor=row.privacy_floor
+    )
 
 
 def _view(
@@ -107,4 +150,7 @@ def _view(
         ],
         executions=dict(executions),
         executions_total=sum(executions.values()),
+        settings=row.settings,
+        settings_refused=row.settings_refused,
+        privacy_floor=row.privacy_floor,
     )

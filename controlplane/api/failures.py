@@ -33,6 +33,7 @@ STATUSES: tuple[tuple[type[LoopaiError], int], ...] = (
     (errors.TicketUnknown, 404),
     (errors.ExecutionUnknown, 404),
     (errors.QuestionUnknown, 404),
+    (errors.EdgeUnknown, 404),
     (errors.TaskExists, 409),
     (errors.ExamplesMissing, 409),
     (errors.VersionRefused, 409),

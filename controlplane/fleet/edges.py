@@ -5,6 +5,7 @@ Runs in: the server. Talks to: the database. Never: decides what an edge should 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -13,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils import uuid7
 
 from controlplane.clock import Clock
-from controlplane.errors import EdgeUnknown, LinkMisused
+from controlplane.errors import EdgeUnknown, LinkMisused, RequestInvalid
+from controlplane.storage import sequence
 from controlplane.storage.database import Database
 from controlplane.storage.models import EdgeRow, EdgeTask
 
 log = structlog.get_logger()
+PRIVACY_FLOORS = ("", "permissive", "balanced", "strict")  # ever tighter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,14 @@ class Greeting:
     log_id: str
     privacy_mode: str
     applied_sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What people want of one edge besides versions. settings: by section and key."""
+
+    settings: Mapping[str, Any]
+    privacy_floor: str = ""
 
 
 class Edges:
@@ -115,8 +126,9 @@ class Edges:
         deployment_id: str,
         *,
         conditions: Sequence[TaskCondition],
-        sequence: int,
+        applied_sequence: int,
         refused: str,
+        settings_refused: Mapping[str, str],
     ) -> None:
         """Record the answer to a state; refused: why the whole of it was, or ""."""
         async with self._database.writing() as session:
@@ -124,8 +136,31 @@ class Edges:
             row.last_seen_at = self._clock()
             row.refused = refused
             if not refused:
-                row.applied_sequence = sequence
+                row.applied_sequence = applied_sequence
+                row.settings_refused = dict(settings_refused)
             await self._record(session, row, conditions)
+
+    async def wishes(self, organisation_id: str, deployment_id: str) -> Wishes:
+        """Return what people want of an edge. Raises EdgeUnknown."""
+        async with self._database.reading() as session:
+            row = await _edge(session, organisation_id, deployment_id)
+        return Wishes(settings=row.settings, privacy_floor=row.privacy_floor)
+
+    async def wish(self, organisation_id: str, deployment_id: str, wishes: Wishes) -> EdgeRow:
+        """Replace them, and tell the edge. Raises EdgeUnknown, or RequestInvalid to loosen."""
+        async with self._database.writing() as session:
+            row = await _edge(session, organisation_id, deployment_id)
+            floors = (
+                PRIVACY_FLOORS.index(row.privacy_floor),
+                PRIVACY_FLOORS.index(wishes.privacy_floor),
+            )
+            if wishes.privacy_floor and floors[1] < floors[0]:
+                reason = f"is {row.privacy_floor} already, and is only ever tightened"
+                raise RequestInvalid(field="privacy_floor", reason=reason)
+            row.settings = dict(wishes.settings)
+            row.privacy_floor = PRIVACY_FLOORS[max(floors)]
+            await sequence.advance(session, self._clock, organisation_id)
+            return row
 
     async def list(self, organisation_id: str) -> list[EdgeRow]:
         query = select(EdgeRow).filter_by(organisation_id=organisation_id)

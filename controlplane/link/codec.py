@@ -4,16 +4,17 @@ What an edge sends is bounded here: counts of entries, lengths of names, sizes o
 Never: translates telemetry; that is `telemetry_codec`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from uuid import UUID
 
+import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 from loopai.control.v1 import link_pb2 as pb
 
 from controlplane.errors import LinkMisused
-from controlplane.fleet.edges import Greeting, TaskCondition
+from controlplane.fleet.edges import Greeting, TaskCondition, Wishes
 from controlplane.fleet.targets import FleetState, Order, Target, TargetVersion, Trial
 
 MAX_TASKS = 10_000
@@ -29,6 +30,7 @@ PRIVACY = {
     pb.PRIVACY_MODE_BALANCED: "balanced",
     pb.PRIVACY_MODE_STRICT: "strict",
 }
+FLOORS = {name: mode for mode, name in PRIVACY.items()}
 COMMANDS = {
     "pause": pb.COMMAND_KIND_PAUSE,
     "resume": pb.COMMAND_KIND_RESUME,
@@ -69,8 +71,18 @@ def conditions(statuses: Iterable[pb.TaskStatus]) -> list[TaskCondition]:
     return list(found.values())
 
 
+def refusals(refused: Mapping[str, str]) -> dict[str, str]:
+    """Return which settings an edge kept out, and why."""
+    return {key[:200]: reason[:500] for key, reason in islice(refused.items(), 100)}
+
+
 def desired_state(
-    state: FleetState, *, deployment_id: str, issued_at: datetime, expires_at: datetime
+    state: FleetState,
+    wishes: Wishes,
+    *,
+    deployment_id: str,
+    issued_at: datetime,
+    expires_at: datetime,
 ) -> bytes:
     """Return the serialised DesiredState, ready to be signed."""
     message = pb.DesiredState(
@@ -80,6 +92,8 @@ def desired_state(
         deployment_id=deployment_id,
         tasks=[_desired_task(target) for target in state.targets],
         commands=[_command(order) for order in state.orders],
+        privacy_floor=FLOORS.get(wishes.privacy_floor, pb.PRIVACY_MODE_UNSPECIFIED),
+        settings_json=orjson.dumps(wishes.settings) if wishes.settings else b"",
     )
     return message.SerializeToString(deterministic=True)
 

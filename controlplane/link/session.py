@@ -18,7 +18,7 @@ from uuid_utils import uuid7
 from controlplane.clock import Clock
 from controlplane.errors import BlobDamaged, BlobMissing, LinkMisused, Stopping
 from controlplane.fleet.connections import Connection
-from controlplane.fleet.edges import Edges
+from controlplane.fleet.edges import Edges, Wishes
 from controlplane.fleet.targets import FleetState, Targets
 from controlplane.link import codec, telemetry_codec
 from controlplane.link.questions import QuestionDesk
@@ -138,16 +138,18 @@ class Session:
             while not self._parts.wakeups.is_closed:
                 changed.clear()
                 state = await self._parts.targets.current(self._organisation_id)
-                if state != sent:
-                    await self._send_state(state.restricted_to(self._tasks))
-                    sent = state
+                wishes = await self._parts.edges.wishes(self._organisation_id, self._deployment_id)
+                if (state, wishes) != sent:
+                    await self._send_state(state.restricted_to(self._tasks), wishes)
+                    sent = state, wishes
                 await _wait(changed, RECHECK_S)
         raise Stopping
 
-    async def _send_state(self, state: FleetState) -> None:
+    async def _send_state(self, state: FleetState, wishes: Wishes) -> None:
         issued_at = self._parts.clock()
         payload = codec.desired_state(
             state,
+            wishes,
             deployment_id=self._deployment_id,
             issued_at=issued_at,
             expires_at=issued_at + timedelta(seconds=self._parts.settings.state_lifetime_s),
@@ -181,8 +183,9 @@ class Session:
             self._organisation_id,
             self._deployment_id,
             conditions=conditions,
-            sequence=min(report.sequence, codec.MAX_SEQUENCE),
+            applied_sequence=min(report.sequence, codec.MAX_SEQUENCE),
             refused=report.refused[:2_000],
+            settings_refused=codec.refusals(report.settings_refused),
         )
         if report.refused:
             log.warning("state_refused", edge=self._deployment_id, reason=report.refused[:500])

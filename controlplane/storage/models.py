@@ -177,6 +177,9 @@ class EdgeRow(Base):
     problems: Mapped[list[Any]] = mapped_column(Json, default=list)
     refused: Mapped[str] = mapped_column(Text, default="")  # why the last whole state was
     dropped: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)  # at the edge, by reason
+    settings: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)  # wanted by people
+    settings_refused: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)  # by the edge
+    privacy_floor: Mapped[str] = mapped_column(String(16), default="")  # only ever tightened
 
 
 class EdgeTask(Base):

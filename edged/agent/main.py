@@ -28,6 +28,7 @@ from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.erasures import Erasures
 from edged.agent.folder import FolderSource
+from edged.agent.home_settings import HomeSettings, Wanted
 from edged.agent.identity import IdentityFile, log_id
 from edged.agent.link import Link, LinkSettings
 from edged.agent.oracles.home import HomeDesk
@@ -88,8 +89,10 @@ class Agent:
         decisions = DecisionLog(layout, time.time)
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         self._quarantines = Quarantines(layout, self._applier, self._rollouts)
+        self._settings = HomeSettings(layout, deployment, self._reconfigure)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
+            self._settings.resume()
         else:
             self._erasures = self._erase(layout)
         self._statistician = Statistician(layout)
@@ -180,6 +183,12 @@ class Agent:
     def _problems(self) -> list[str]:
         return self._report.problems()  # made last, for it tells of the link too
 
+    def _reconfigure(self, wanted: Wanted) -> None:
+        if self._validators is not None:
+            self._validators.resample(wanted.sampling)
+        if self._batcher is not None:
+            self._batcher.reconfigure(wanted.telemetry)
+
     def _report_parts(self, deployment: Deployment, layout: Layout) -> ReportParts:
         return ReportParts(
             deployment=deployment,
@@ -191,6 +200,7 @@ class Agent:
             batcher=self._batcher,
             validators=self._validators,
             link=self._link,
+            settings=self._settings,
             clock=time.time,
         )
 
@@ -224,6 +234,7 @@ class Agent:
                 downloads,
                 self._rollouts,
                 self._releaser,
+                self._settings,
                 lambda: datetime.now(UTC),
             ),
             downloads=downloads,

@@ -17,6 +17,7 @@ import orjson
 
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
+from edged.agent.home_settings import HomeSettings
 from edged.agent.link import Link
 from edged.agent.releasing import Releaser
 from edged.agent.rollouts import Rollouts
@@ -44,6 +45,7 @@ class ReportParts:
     batcher: Batcher | None
     validators: Validators | None
     link: Link | None
+    settings: HomeSettings
     clock: Callable[[], float]
 
 
@@ -72,7 +74,8 @@ class Report:
                 "configured": parts.deployment.telemetry.privacy_mode,
                 "effective": str(parts.releaser.mode),
             },
-            "sampling": parts.deployment.sampling.model_dump(mode="json"),
+            "sampling": parts.settings.in_force.sampling.model_dump(mode="json"),
+            "settings_from_home": parts.settings.status(),
             "disk": self._disk(),
         }
 

@@ -4,7 +4,7 @@ Runs in: the agent. Talks to: downloads, store, applier. Never: obeys a state th
 for another edge, expired or older than the last one; the last good state serves for ever.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import structlog
@@ -13,6 +13,7 @@ from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.applier import Applier, Target, TaskReport
 from edged.agent.download import Downloads
+from edged.agent.home_settings import HomeSettings
 from edged.agent.identity import Identity
 from edged.agent.plans import read_commands, read_plan
 from edged.agent.privacy.filter import PrivacyFilter
@@ -49,10 +50,12 @@ class States:
         downloads: Downloads,
         rollouts: Rollouts,
         releaser: Releaser,
+        settings: HomeSettings,
         now: Callable[[], datetime],
     ) -> None:
         self._rollouts = rollouts
         self._releaser = releaser
+        self._settings = settings
         self._store = store
         self._applier = applier
         self._downloads = downloads
@@ -69,6 +72,7 @@ class States:
             return
         if state.privacy_floor:
             self._releaser.tighten(FLOORS[state.privacy_floor])
+        refused = self._settings.receive(state.settings_json)
         applying = [
             wire.TaskStatus(
                 task=task.task,
@@ -79,7 +83,7 @@ class States:
         ]
         await send(_report(pushed.nonce, state.sequence, applying))
         final = await self._apply(state, identity, send)
-        await send(_report(pushed.nonce, state.sequence, final))
+        await send(_report(pushed.nonce, state.sequence, final, refused))
 
     def _verify(self, envelope: bytes, identity: Identity) -> wire.DesiredState:
         """Return the state. Raises SignatureInvalid or StateRefused."""
@@ -175,6 +179,13 @@ def to_wire(report: TaskReport, privacy: PrivacyFilter) -> wire.TaskStatus:
     )
 
 
-def _report(nonce: str, sequence: int, tasks: list[wire.TaskStatus]) -> wire.ConnectRequest:
-    report = wire.StateReport(nonce=nonce, sequence=sequence, tasks=tasks)
+def _report(
+    nonce: str,
+    sequence: int,
+    tasks: list[wire.TaskStatus],
+    settings_refused: Mapping[str, str] | None = None,
+) -> wire.ConnectRequest:
+    report = wire.StateReport(
+        nonce=nonce, sequence=sequence, tasks=tasks, settings_refused=settings_refused or {}
+    )
     return wire.ConnectRequest(state_report=report)

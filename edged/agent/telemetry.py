@@ -94,6 +94,11 @@ class Batcher:
             await asyncio.sleep(0)  # a long backlog must not hold up the link
         self._seal_if_due()
 
+    def reconfigure(self, settings: TelemetrySettings) -> None:
+        """Follow other settings from here on."""
+        self._settings = settings
+        self.upload_interval_s = settings.upload_interval_sec
+
     def pace(self, upload_interval_s: float) -> None:
         """Close batches at the age that home asks for; 0: at the configured one."""
         self.upload_interval_s = upload_interval_s or self._settings.upload_interval_sec

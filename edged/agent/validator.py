@@ -9,7 +9,7 @@ oracle cannot answer delays nobody, and a kill repeats at most what the window h
 """
 
 import asyncio
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -81,6 +81,10 @@ class TaskValidator:
         self.counts = ValidationCounts()
         self._oracle = Patient(settings.patience, self.counts)
         self._judge = Patient(settings.patience, self.counts)
+
+    def resample(self, sampler: TaskSampler, limits: Limits) -> None:
+        self._sampler = sampler
+        self._examiner = replace(self._examiner, limits=limits)
 
     def status(self) -> dict[str, Any]:
         """Return what a person asks for."""

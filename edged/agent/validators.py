@@ -29,6 +29,7 @@ from edged.deployment.checking import (
     HttpValidation,
     OutcomeValidation,
     ProgramValidation,
+    Sampling,
     TaskValidation,
 )
 from edged.pool.pool import Pool, PoolError
@@ -52,6 +53,7 @@ class Validators:
     ) -> None:
         """Privacy: returns the filter in force. salt: of `sampling_salt`. clock: epoch seconds."""
         self._deployment = deployment
+        self._salt = salt
         self._layout = layout
         self._privacy = privacy
         self._settings = settings
@@ -74,6 +76,13 @@ class Validators:
     def counts(self) -> dict[str, ValidationCounts]:
         """By task, since this process started."""
         return {task: validator.counts for task, validator in self._validators.items()}
+
+    def resample(self, sampling: Sampling) -> None:
+        """Draw by other settings from here on."""
+        self._deployment = self._deployment.model_copy(update={"sampling": sampling})
+        for task, validator in self._validators.items():
+            limits = self._limits(self._deployment.validation[task])
+            validator.resample(TaskSampler(sampling, self._salt), limits)
 
     def acknowledged(self, kind: str, task: str, key: str) -> int | None:
         """Return up to where a file is worked off; see edged.agent.retention."""

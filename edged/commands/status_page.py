@@ -114,6 +114,11 @@ def _rest(agent: Mapping[str, Any]) -> Iterator[str]:
         tightened = privacy["effective"] != privacy["configured"]
         by_home = " (tightened by the control plane)" if tightened else ""
         yield _row("privacy", f"{privacy['effective']}{by_home}")
+    home = agent.get("settings_from_home") or {"wanted": {}, "refused": {}}
+    if home["wanted"]:
+        yield _row("from home", ", ".join(sorted(home["wanted"])))
+    for key, reason in home["refused"].items():
+        yield _row("", f"kept out: {key}: {reason}")
     if disk:
         free = disk["free_bytes"] / 1e9
         yield _row("disk", f"{disk['data_dir']}, {free:.1f} GB free")

@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from edged.agent.checkpoints import Checkpoint
+from edged.agent.checkpoints import Checkpoint, Limits
 from edged.agent.comparing import Compared, Comparing
 from edged.agent.oracles.patience import Patient
 from edged.agent.sampling import TaskSampler
@@ -71,6 +71,9 @@ class OutcomeValidator:
         self._is_every_execution_reported = is_every_execution_reported
         self.counts = ValidationCounts()
         self._judge = Patient(settings.patience, self.counts)
+
+    def resample(self, sampler: TaskSampler, _limits: Limits) -> None:
+        self._sampler = sampler
 
     def status(self) -> dict[str, Any]:
         """Return what a person asks for."""

@@ -254,3 +254,25 @@ def test_an_edges_question_is_listed_and_answered_by_a_person(rest, made, name, 
     assert answer.output_json == b'"spam"'
     assert error(again, 409)["code"] == "question_answered"
     assert error(unknown, 404)["code"] == "question_unknown"
+
+
+def test_settings_of_an_edge_are_wanted_listed_and_pushed(rest, plane):
+    with grpc.insecure_channel(plane.link) as channel:
+        edge = FakeEdge(channel, API_KEY)
+        path = f"/api/v1/edges/{edge.deployment_id}/settings"
+        wanted = {"settings": {"sampling": {"rate": 0.1}}, "privacy_floor": "balanced"}
+        put = rest.put(path, json=wanted)
+        with edge.connected():
+            state = edge.wait_for_state(lambda state: state.settings_json)
+    edges = {each["deployment_id"]: each for each in rest.get("/api/v1/edges").json()["edges"]}
+    looser = rest.put(path, json={"privacy_floor": "permissive"})
+    shapeless = rest.put(path, json={"settings": {"sampling": 3}})
+    unknown = rest.put(f"/api/v1/edges/{uuid4()}/settings", json=wanted)
+
+    assert put.status_code == 200, put.text
+    assert state.settings_json == b'{"sampling":{"rate":0.1}}'
+    assert state.privacy_floor == pb.PRIVACY_MODE_BALANCED
+    assert edges[edge.deployment_id]["settings"] == wanted["settings"]
+    assert error(looser, 422)["code"] == "request_invalid"
+    assert error(shapeless, 422)["code"] == "request_invalid"
+    assert error(unknown, 404)["code"] == "edge_unknown"

@@ -130,7 +130,14 @@ async def test_last_report_on_a_task_is_kept(database, clock):
         condition = TaskCondition(
             task="spam", state=state, serving_version=1, target_version=2, stage=0, reason=reason
         )
-        await edges.record_report("default", edge, conditions=[condition], sequence=9, refused="")
+        await edges.record_report(
+            "default",
+            edge,
+            conditions=[condition],
+            applied_sequence=9,
+            refused="",
+            settings_refused={},
+        )
 
     (row,) = (await edges.conditions("default"))[edge]
     assert (row.state, row.reason, row.serving_version) == ("failed", "self-test", 1)

@@ -15,8 +15,9 @@ from loopai.control.v1.link_pb2_grpc import ControlPlaneServiceStub
 from controlplane.access.access import Access
 from controlplane.artifacts.draft import Draft, DraftTask
 from controlplane.artifacts.versions import Versions
+from controlplane.errors import RequestInvalid
 from controlplane.fleet.connections import Connections
-from controlplane.fleet.edges import Edges
+from controlplane.fleet.edges import Edges, Wishes
 from controlplane.fleet.targets import Targets
 from controlplane.link.listener import SERVICE, serving
 from controlplane.link.service import LinkService
@@ -458,3 +459,36 @@ async def wait_until(read, wanted):
     async with asyncio.timeout(5):
         while await read() != wanted:  # noqa: ASYNC110 nothing announces it
             await asyncio.sleep(0.01)
+
+
+async def test_settings_and_floor_are_signed_pushed_and_answered(home, stub, edge):
+    stream = await connect(stub, edge)
+    await expect(stream, "welcome")
+    await expect(stream, "state")
+    wishes = Wishes(settings={"sampling": {"rate": 3}}, privacy_floor="strict")
+
+    await home.edges.wish("default", edge, wishes)
+    pushed = await expect(stream, "state")
+    state = pb.DesiredState.FromString(home.signing_key.public.open_state(pushed.envelope))
+    report = pb.StateReport(
+        nonce=pushed.nonce, sequence=state.sequence, settings_refused={"sampling.rate": "too much"}
+    )
+    await stream.write(pb.ConnectRequest(state_report=report))
+
+    async def refused():
+        [row] = await home.edges.list("default")
+        return row.settings_refused
+
+    await wait_until(refused, {"sampling.rate": "too much"})
+    assert state.settings_json == b'{"sampling":{"rate":3}}'
+    assert state.privacy_floor == pb.PRIVACY_MODE_STRICT
+
+
+async def test_a_floor_is_only_ever_tightened(home, edge):
+    await home.edges.wish("default", edge, Wishes(settings={}, privacy_floor="strict"))
+
+    with pytest.raises(RequestInvalid, match="only ever tightened"):
+        await home.edges.wish("default", edge, Wishes(settings={}, privacy_floor="balanced"))
+    kept = await home.edges.wish("default", edge, Wishes(settings={"sampling": {}}))
+
+    assert kept.privacy_floor == "strict"

@@ -59,7 +59,12 @@ class World:
             reason="",
         )
         await self.edges.record_report(
-            "default", deployment_id, conditions=[condition], sequence=1, refused=""
+            "default",
+            deployment_id,
+            conditions=[condition],
+            applied_sequence=1,
+            refused="",
+            settings_refused={},
         )
         return deployment_id
 

@@ -12,6 +12,7 @@ from edged.agent.batches import BatchFolder
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.erasures import ErasureFolder, Erasures, Request
+from edged.agent.home_settings import HomeSettings
 from edged.agent.identity import IdentityFile
 from edged.agent.link import Link, LinkSettings
 from edged.agent.rollouts import Rollouts
@@ -25,6 +26,7 @@ from edged.artifacts.signing import SigningKey
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.decisions.routing import Routes
+from edged.deployment import Deployment
 from edged.deployment.telling import Telemetry
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
@@ -54,8 +56,11 @@ def parts(layout, gateway, releaser, recorder, clock):
     batches = BatchFolder(layout)
     shadow = Shadow(layout, Pool(PoolSettings()), {})
     rollouts = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
+    settings = HomeSettings(layout, Deployment(), lambda _wanted: None)
     return Parts(
-        states=States(store, applier, downloads, rollouts, releaser, lambda: datetime.now(UTC)),
+        states=States(
+            store, applier, downloads, rollouts, releaser, settings, lambda: datetime.now(UTC)
+        ),
         downloads=downloads,
         batches=batches,
         batcher=Batcher(layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock),
@@ -282,3 +287,18 @@ async def test_home_is_asked_to_erase_until_it_acknowledges(home, connected, lay
 
     [asked] = home.erasures
     assert (asked.task, list(asked.execution_ids), asked.is_last) == ("spam", ["a", "b"], True)
+
+
+async def test_settings_from_home_are_taken_and_what_is_kept_out_is_reported(
+    home, connected, parts, layout
+):
+    settings = b'{"sampling": {"rate": 0.1}, "listen": {"http": "0.0.0.0:80"}}'
+    home.push(home.state(5, settings_json=settings))
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    assert dict(report.settings_refused) == {
+        "listen.http": "is set in this edge's deployment.yaml alone"
+    }
+    assert (layout.state / "home_settings.json").read_bytes() == settings

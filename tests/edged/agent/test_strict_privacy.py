@@ -16,6 +16,7 @@ from edged.agent.batches import BatchFolder
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.erasures import Erasures
+from edged.agent.home_settings import HomeSettings
 from edged.agent.identity import IdentityFile
 from edged.agent.link import Link, LinkSettings
 from edged.agent.privacy.modes import Mode
@@ -28,6 +29,7 @@ from edged.agent.telemetry import Batcher
 from edged.artifacts.archive import pack
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
+from edged.deployment import Deployment
 from edged.deployment.telling import Telemetry
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
@@ -110,8 +112,9 @@ def run(layout, clock, make_releaser, recorder, tmp_path):
             batcher = Batcher(
                 layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock
             )
+            settings = HomeSettings(layout, Deployment(), lambda _wanted: None)
             states = States(
-                store, applier, downloads, rollouts, releaser, lambda: datetime.now(UTC)
+                store, applier, downloads, rollouts, releaser, settings, lambda: datetime.now(UTC)
             )
             parts = Parts(
                 states=states,

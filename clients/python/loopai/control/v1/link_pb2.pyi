@@ -358,11 +358,14 @@ class DesiredState(google.protobuf.message.Message):
     TASKS_FIELD_NUMBER: builtins.int
     COMMANDS_FIELD_NUMBER: builtins.int
     PRIVACY_FLOOR_FIELD_NUMBER: builtins.int
+    SETTINGS_JSON_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Grows with every change; a gap is no harm, since every state is whole."""
     deployment_id: builtins.str
     privacy_floor: Global___PrivacyMode.ValueType
     """May only tighten what the edge has configured."""
+    settings_json: builtins.bytes
+    """Settings by section and key, as in deployment.yaml: {"sampling": {"rate": 0.1}}. The edge takes what it permits."""
     @property
     def issued_at(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
     @property
@@ -383,9 +386,10 @@ class DesiredState(google.protobuf.message.Message):
         tasks: collections.abc.Iterable[Global___DesiredTask] | None = ...,
         commands: collections.abc.Iterable[Global___Command] | None = ...,
         privacy_floor: Global___PrivacyMode.ValueType = ...,
+        settings_json: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["expires_at", b"expires_at", "issued_at", b"issued_at"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["commands", b"commands", "deployment_id", b"deployment_id", "expires_at", b"expires_at", "issued_at", b"issued_at", "privacy_floor", b"privacy_floor", "sequence", b"sequence", "tasks", b"tasks"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["commands", b"commands", "deployment_id", b"deployment_id", "expires_at", b"expires_at", "issued_at", b"issued_at", "privacy_floor", b"privacy_floor", "sequence", b"sequence", "settings_json", b"settings_json", "tasks", b"tasks"]) -> None: ...
 
 Global___DesiredState: typing_extensions.TypeAlias = DesiredState
 
@@ -540,16 +544,37 @@ class StateReport(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    @typing.final
+    class SettingsRefusedEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     NONCE_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
     REFUSED_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
+    SETTINGS_REFUSED_FIELD_NUMBER: builtins.int
     nonce: builtins.str
     sequence: builtins.int
     refused: builtins.str
     """Set when the whole state is refused: signature, sequence or expiry."""
     @property
     def tasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___TaskStatus]: ...
+    @property
+    def settings_refused(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Settings that the edge kept out, by key, and why: "sampling.rate"."""
+
     def __init__(
         self,
         *,
@@ -557,8 +582,9 @@ class StateReport(google.protobuf.message.Message):
         sequence: builtins.int = ...,
         refused: builtins.str = ...,
         tasks: collections.abc.Iterable[Global___TaskStatus] | None = ...,
+        settings_refused: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["nonce", b"nonce", "refused", b"refused", "sequence", b"sequence", "tasks", b"tasks"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["nonce", b"nonce", "refused", b"refused", "sequence", b"sequence", "settings_refused", b"settings_refused", "tasks", b"tasks"]) -> None: ...
 
 Global___StateReport: typing_extensions.TypeAlias = StateReport
 
