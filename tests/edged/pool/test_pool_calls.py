@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 
@@ -218,6 +219,24 @@ async def test_waiting_calls_bring_more_workers():
 
         assert Counter(result.outcome for result in results) == {Outcome.SUCCESS: 12}
         assert len(pool.worker_pids("slow")) == 3
+
+
+async def test_workers_of_slow_programs_step_aside_for_those_of_quick_ones(pool):
+    source = """
+from datetime import datetime, timedelta
+def run(input_data):
+    end = datetime.now() + timedelta(milliseconds=150)
+    while datetime.now() < end: pass
+"""
+    await pool.load("echo", ECHO)
+    await pool.load("slow", ProgramSource(source=source))
+
+    await gather(pool, "echo", [b"1"] * 10)
+    await gather(pool, "slow", [b"1"] * 2)
+
+    (quick,), slow = pool.worker_pids("echo"), pool.worker_pids("slow")
+    assert os.sched_getscheduler(quick) == os.SCHED_OTHER
+    assert os.sched_getscheduler(slow[0]) == os.SCHED_IDLE
 
 
 async def test_a_version_that_is_quiet_again_keeps_one_worker():
