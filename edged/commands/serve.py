@@ -49,6 +49,9 @@ def serve(
     default_task: Annotated[
         str | None, typer.Option(help="The task of requests that name none.")
     ] = None,
+    rpc_server: Annotated[
+        str | None, typer.Option(help="ngh2, or grpcio, the reference. [default: ngh2]")
+    ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Allow addresses other than loopback.")
     ] = False,
@@ -64,7 +67,7 @@ def serve(
         "artifacts": {"folder": artifacts},
         "cloud": {"api_url": control_plane, "link_url": link},
         "listen": {"grpc": grpc, "http": http, "insecure": insecure or None},
-        "runtime": {"default_task": default_task},
+        "runtime": {"default_task": default_task, "rpc_server": rpc_server},
         "tasks": tuple(task) if task else None,
     }
     try:
