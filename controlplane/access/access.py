@@ -5,7 +5,7 @@ Runs in: the server, in front of every door. Never: keeps or logs a key.
 """
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils import uuid7
 
@@ -37,23 +37,23 @@ class Access:
     async def ensure_first_key(self, given: str | None) -> None:
         """Make the first key known: the given one, else the written one, else a new one.
 
-        It has every scope. One that was revoked stays so, whoever gives it.
+        It has every scope. One that is known already stays what it is, revoked ones too.
         """
         if given is not None and len(given) < SHORT_KEY:
             log.warning("api_key_short", characters=len(given), advised=SHORT_KEY)
         key = given or self._keys.read_api_key()
         async with self._database.writing() as session:
-            known = list(await session.scalars(select(ApiKey).where(ApiKey.name == FIRST_KEY)))
-            if key is None and known:
+            if key is None and await session.scalar(_first()):
                 return  # it was given at an earlier start
             if key is None:
                 key = self._keys.create_api_key()
                 log.info("api_key_written", path=str(self._keys.api_key_path))
             hashed = hash_of(self._pepper, key)
-            if any(row.hmac == hashed and row.revoked_at for row in known):
-                log.warning("api_key_revoked", name=FIRST_KEY)
-                return
-            await self._store_first(session, hashed)
+            known = await session.scalar(select(ApiKey).where(ApiKey.hmac == hashed))
+            if known is None:
+                await self._store_first(session, hashed)
+            elif known.revoked_at is not None:
+                log.warning("api_key_revoked", name=known.name)
 
     async def identify(self, authorization: str | None) -> Caller:
         """Return who sends this header. Raises Unauthenticated, saying what is missing."""
@@ -77,9 +77,7 @@ class Access:
         )
 
     async def _store_first(self, session: AsyncSession, hashed: str) -> None:
-        row = await session.scalar(
-            select(ApiKey).where(ApiKey.name == FIRST_KEY, ApiKey.revoked_at.is_(None))
-        )
+        row = await session.scalar(_first().where(ApiKey.revoked_at.is_(None)))
         if row is None:
             row = ApiKey(
                 id=str(uuid7()),
@@ -91,3 +89,7 @@ class Access:
             )
             session.add(row)
         row.hmac = hashed
+
+
+def _first() -> Select[ApiKey]:
+    return select(ApiKey).where(ApiKey.name == FIRST_KEY)

@@ -112,6 +112,15 @@ async def test_another_first_key_may_be_given_after_one_was_revoked(access, keys
     assert (await access.identify(f"Bearer {FIRST}-new")).scope == "admin"
 
 
+async def test_key_of_another_name_given_at_a_start_stays_what_it_is(access, keys):
+    _, key = await keys.create("default", "ci", "read")
+
+    await access.ensure_first_key(key)
+
+    assert (await access.identify(f"Bearer {key}")).scope == "read"
+    assert (await access.identify(f"Bearer {FIRST}")).scope == "admin"
+
+
 async def test_name_of_the_first_key_is_kept_for_it(keys):
     with pytest.raises(KeyExists):
         await keys.create("default", "first", "read")
