@@ -13,13 +13,8 @@ from edged.artifacts.archive import pack
 from scripts.support.stack import EdgeProcess, until
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTIONS = dict(
-    re.findall(
-        r"^## (.+?)\n(.*?)(?=^## |\Z)",
-        (ROOT / "docs/clients.md").read_text(),
-        re.DOTALL | re.MULTILINE,
-    )
-)
+SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
+SECTIONS = dict(SECTION.findall((ROOT / "docs/clients.md").read_text()))
 
 
 @pytest.fixture(scope="module")
