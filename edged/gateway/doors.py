@@ -24,7 +24,7 @@ from edged.rpc.limits import MIB, Counters, Limits
 from edged.rpc.server import Server
 from edged.rpc.tls import Tls, TlsUnusable
 
-MAX_RECEIVED_BYTES = 16 * MIB  # hostile clients together cost under 64 MB: scripts/chaos hostile
+MAX_RECEIVED_BYTES = 12 * MIB  # hostile clients together cost under 64 MB: scripts/chaos hostile
 SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
 
 

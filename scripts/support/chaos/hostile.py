@@ -26,7 +26,7 @@ from scripts.support.rpc.caller import framed, tls_context
 from scripts.support.stack import EdgeProcess, until
 
 HONEST_RATE = 200  # calls a second
-MAX_CONNECTIONS = 200
+MAX_CONNECTIONS = 100
 MAX_GROWTH_MB = 64
 MAX_P99_MS = 20
 SAMPLE_S = 0.2
