@@ -7,6 +7,7 @@ Runs in: `edged` commands. Never: shows a key in an error.
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from edged.activation import activated
 from edged.deployment import Deployment
 from edged.deployment.complaints import complaint, one_line
 from edged.deployment.document import MAX_BYTES, DocumentInvalid, parse
@@ -76,6 +78,11 @@ def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None)
         return Deployment.model_validate(values)
     except (ValidationError, SettingsError) as error:
         raise ConfigInvalid(source=str(file or "settings"), reason=_first_line(error)) from error
+
+
+def activated_sockets() -> dict[str, socket.socket]:
+    """Return what systemd handed over. Raises ConfigInvalid."""
+    return activated(os.environ)
 
 
 def find_data_dir(file: Path | None, data_dir: Path | None) -> Path:

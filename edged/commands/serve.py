@@ -3,7 +3,8 @@
 Runs in: the supervisor. Never: puts a key on a command line.
 """
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,8 @@ import structlog
 import typer
 
 from edged import logs
-from edged.config import load
+from edged.activation import address_of
+from edged.config import activated_sockets, load
 from edged.deployment import Deployment
 from edged.deployment.addresses import is_loopback
 from edged.deployment.callers import read_callers
@@ -62,7 +64,7 @@ def serve(
     A changed file is read again, also on SIGHUP; one that is refused leaves everything as it was.
     """
     logs.configure("supervisor")
-    flags = {
+    flags: dict[str, Any] = {
         "storage": {"data_dir": data_dir},
         "artifacts": {"folder": artifacts},
         "cloud": {"api_url": control_plane, "link_url": link},
@@ -71,21 +73,25 @@ def serve(
         "tasks": tuple(task) if task else None,
     }
     try:
-        code = _supervise(config, lambda: _read(config, _given(flags), api_key_file))
+        sockets = activated_sockets()
+        flags["listen"] |= {name: address_of(one) for name, one in sockets.items()}
+        code = _supervise(config, lambda: _read(config, _given(flags), api_key_file), sockets)
     except ConfigInvalid as error:
         typer.echo(f"edged: {error}", err=True)
         raise typer.Exit(2) from error
     raise typer.Exit(code)
 
 
-def _supervise(config: Path | None, read: Callable[[], Deployment]) -> int:
+def _supervise(
+    config: Path | None, read: Callable[[], Deployment], sockets: Mapping[str, socket.socket]
+) -> int:
     from edged.supervisor.main import supervise
     from edged.supervisor.reloading import Configuration
 
     deployment = read()
     if deployment.without_effect:
         log.warning("settings_without_effect", sections=deployment.without_effect)
-    return supervise(Configuration(deployment, config, read))
+    return supervise(Configuration(deployment, config, read), sockets)
 
 
 def _read(config: Path | None, flags: dict[str, Any], api_key_file: Path | None) -> Deployment:

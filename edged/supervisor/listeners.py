@@ -5,9 +5,11 @@ Runs in: the supervisor. Never: accepts a connection.
 
 import errno
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.activation import address_of
 from edged.deployment.listening import Listen
 from edged.errors import ConfigInvalid
 
@@ -25,27 +27,37 @@ class Listeners:
     control_path: Path
 
     @classmethod
-    def bind(cls, listen: Listen, runtime_dir: Path, *, is_grpc_shared: bool) -> "Listeners":
-        """Bind all. Raises ConfigInvalid naming the setting, the address and the reason."""
+    def bind(
+        cls,
+        listen: Listen,
+        runtime_dir: Path,
+        given: Mapping[str, socket.socket],
+        *,
+        is_grpc_shared: bool,
+    ) -> "Listeners":
+        """Bind what was not given. Raises ConfigInvalid naming setting, address and reason."""
+        if is_grpc_shared and "grpc" in given:
+            reason = "grpcio cannot take a socket; use ngh2, or let edged bind the port"
+            raise ConfigInvalid(source="runtime.rpc_server", reason=reason)
         path = runtime_dir / "gateway.sock"
         control = socket.socket(socket.AF_UNIX)
         control.bind(str(path))
         path.chmod(0o600)
         control.listen(8)
-        http = _bind("http", listen.http)
+        http = given.get("http") or _bind("http", listen.http)
         http.listen(BACKLOG)
-        grpc = _bind("grpc", listen.grpc, is_shared=is_grpc_shared)
+        grpc = given.get("grpc") or _bind("grpc", listen.grpc, is_shared=is_grpc_shared)
         if not is_grpc_shared:
             grpc.listen(BACKLOG)
         return cls(grpc=grpc, http=http, control=control, control_path=path)
 
     @property
     def grpc_address(self) -> str:
-        return _address(self.grpc)
+        return address_of(self.grpc)
 
     @property
     def http_address(self) -> str:
-        return _address(self.http)
+        return address_of(self.http)
 
 
 def _bind(key: str, address: str, *, is_shared: bool = False) -> socket.socket:
@@ -81,11 +93,3 @@ def _bind_unix(path: Path) -> socket.socket:
 def _is_deserted(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(str(path)) == errno.ECONNREFUSED
-
-
-def _address(listener: socket.socket) -> str:
-    name = listener.getsockname()
-    if isinstance(name, str):
-        return f"{_UNIX}{name}"
-    host, port = name[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

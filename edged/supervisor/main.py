@@ -13,9 +13,10 @@ import resource
 import selectors
 import shutil
 import signal
+import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -198,14 +199,17 @@ class Supervisor:
             child.reap(process)
 
 
-def supervise(configuration: Configuration) -> int:
-    """Run `edged` until it is told to stop. Raises ConfigInvalid when a port cannot be bound."""
+def supervise(configuration: Configuration, given: Mapping[str, socket.socket]) -> int:
+    """Run `edged` until it is told to stop. Raises ConfigInvalid when a port cannot be bound.
+
+    given: listening sockets from systemd, by the name of their door.
+    """
     deployment = configuration.current
     _allow_descriptors()
     runtime_dir = Path(tempfile.mkdtemp(prefix="edged-"))  # short: a Unix socket's path ends at 107
     try:
         with _claimed(deployment.storage.data_dir):
-            return Supervisor(configuration, _listeners(deployment, runtime_dir)).run()
+            return Supervisor(configuration, _listeners(deployment, runtime_dir, given)).run()
     finally:
         shutil.rmtree(runtime_dir, ignore_errors=True)
 
@@ -217,9 +221,11 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _listeners(deployment: Deployment, runtime_dir: Path) -> Listeners:
+def _listeners(
+    deployment: Deployment, runtime_dir: Path, given: Mapping[str, socket.socket]
+) -> Listeners:
     is_grpc_shared = deployment.runtime.rpc_server == "grpcio"
-    return Listeners.bind(deployment.listen, runtime_dir, is_grpc_shared=is_grpc_shared)
+    return Listeners.bind(deployment.listen, runtime_dir, given, is_grpc_shared=is_grpc_shared)
 
 
 @contextmanager
