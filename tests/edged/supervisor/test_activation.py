@@ -37,7 +37,7 @@ def test_edged_serves_the_socket_that_it_is_handed(tmp_path, host, is_served):
 
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            ["sh", "-c", f'{handed} exec "$@"', "sh", *words],
+            ["bash", "-c", f'{handed} exec "$@"', "bash", *words],
             pass_fds=(listener.fileno(),),
             stderr=log,
         )
