@@ -129,9 +129,10 @@ def _report(search: "Search", trials: "list[Trial]", layers: frozenset[str]) -> 
 
 def _in_words(report: dict[str, Any]) -> str:
     pythons = report["pythons"]
-    lines = [f"tried on Python {', '.join(pythons['tried']) or 'none'}"]
-    if pythons["missing"]:
-        lines.append(f"missing here: Python {', '.join(pythons['missing'])}")
+    lines = [
+        f"tried on Python {', '.join(pythons['tried']) or 'none'}",
+        f"missing here: {', '.join(pythons['missing']) or 'none'}",
+    ]
     lines += [f"not usable: {path} ({why})" for path, why in pythons["unusable"].items()]
     if report["without"]:
         lines.append(f"left out: {', '.join(report['without'])}")

@@ -140,8 +140,8 @@ def _limit_resources(memory_bytes: int) -> bool:
 
 def _spare_machine() -> bool:
     """Keep a trial without limits from taking the machine down; this is no barrier."""
-    half_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    resource.setrlimit(resource.RLIMIT_AS, (half_bytes, half_bytes))
+    share_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 8
+    resource.setrlimit(resource.RLIMIT_AS, (share_bytes, share_bytes))
     return False
 
 
