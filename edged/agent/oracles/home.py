@@ -7,14 +7,13 @@ receipt for it.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import orjson
 import structlog
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent.oracles.protocol import Answer, OracleAway, Question, QuestionRefused
+from edged.agent.oracles.protocol import Answer, Closed, OracleAway, Question, QuestionRefused
 from edged.agent.privacy.audit import AuditLog, Sent
 from edged.agent.privacy.errors import Withheld
 from edged.agent.privacy.filter import PrivacyFilter
@@ -85,7 +84,7 @@ class HomeDesk:
             await self._send(wire.ConnectRequest(oracle_receipt=receipt))
 
 
-class HomeQuestions:
+class HomeQuestions(Closed):
     """Makes a task's questions, as they may leave."""
 
     name = "control_plane"
@@ -96,17 +95,6 @@ class HomeQuestions:
         self._desk = desk
         self._privacy = privacy
         self._audit = audit
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Nothing is open."""
 
     async def ask(self, question: Question) -> Answer:  # noqa: ARG002 the protocol's
         raise OracleAway(reason="its answers come by themselves")

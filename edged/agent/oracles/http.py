@@ -6,18 +6,17 @@ filter did not release.
 
 import math
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
 from edged.agent.oracles.egress import Egress
-from edged.agent.oracles.protocol import Answer, OracleFailed, Question
+from edged.agent.oracles.protocol import Answer, Closed, OracleFailed, Question
 from edged.agent.oracles.web import Web
 from edged.deployment.checking import HttpValidation
 
 
-class HttpOracle:
+class HttpOracle(Closed):
     """One endpoint."""
 
     name = "http"
@@ -27,15 +26,7 @@ class HttpOracle:
         self._egress = egress
         self._web = Web(settings.url, settings.timeout_ms)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def close(self) -> None:
         await self._web.close()
 
     async def ask(self, question: Question) -> Answer:

@@ -66,6 +66,19 @@ class Oracle(AbstractAsyncContextManager["Oracle"], Protocol):
         """Raise OracleAway, OracleFailed or QuestionRefused instead of an answer."""
 
 
+class Closed:
+    """An oracle that is entered for nothing, and closed at the end."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what is open."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """similarity: 0 to 1. cost: in US dollars."""
