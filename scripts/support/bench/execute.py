@@ -79,7 +79,7 @@ def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -
         **bench.counted,
         "log_lines": lines,
         # Beside the answers: calls that were running when a round ended and were not waited for,
-        # and the generator's own calls that confirm statuses.
+        # those that failed by coming too late, and the generator's own that confirm statuses.
         "log_agrees": 0 <= lines - bench.counted["answered"] <= bench.most_uncounted(),
         "load_generator": generator_name(),
         "peer": "empty grpc.aio handler",
@@ -132,7 +132,8 @@ class _Bench:
 
     def most_uncounted(self) -> int:
         confirming = 2 * CHECKED_CALLS * len(IN_FLIGHT)
-        return (sum(IN_FLIGHT) + confirming) * self._rounds + HTTP_IN_FLIGHT
+        running = (sum(IN_FLIGHT) + confirming) * self._rounds + HTTP_IN_FLIGHT
+        return running + self.counted["failed"]
 
     def _count(self, *samples: Sample) -> None:
         self.counted["answered"] += sum(sample.answered for sample in samples)

@@ -5,6 +5,7 @@ The server runs in the test's own loop; the sync client therefore waits in threa
 
 import asyncio
 import queue
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,22 @@ class Answer:
         return message
 
 
-class AioCaller:
+class Caller:
+    """What both clients share."""
+
+    begin: Callable[..., Any]
+
+    async def call(self, kind: str, *messages: bytes, **how: Any) -> Answer:
+        if not kind.startswith("stream"):
+            return await self.begin(kind, *messages, **how).finish()
+        exchange = self.begin(kind, **how)
+        for message in messages:
+            await exchange.write(message)
+        await exchange.done_writing()
+        return await exchange.finish()
+
+
+class AioCaller(Caller):
     """The asyncio client."""
 
     def __init__(self, target: str, credentials: Any = None, **how: Any) -> None:
@@ -48,15 +64,6 @@ class AioCaller:
         """Start a call. message: of the kinds that take one; the others `write`."""
         method = getattr(self._channel, kind)(PATH.format(kind))
         return AioExchange(method(*([] if message is None else [message]), **how), kind)
-
-    async def call(self, kind: str, *messages: bytes, **how: Any) -> Answer:
-        if not kind.startswith("stream"):
-            return await self.begin(kind, *messages, **how).finish()
-        exchange = self.begin(kind, **how)
-        for message in messages:
-            await exchange.write(message)
-        await exchange.done_writing()
-        return await exchange.finish()
 
     async def close(self) -> None:
         await self._channel.close()
@@ -106,7 +113,7 @@ class AioExchange:
         )
 
 
-class SyncCaller:
+class SyncCaller(Caller):
     """The client for threads."""
 
     def __init__(self, target: str, credentials: Any = None, **how: Any) -> None:
@@ -123,15 +130,6 @@ class SyncCaller:
         return SyncExchange(
             start(iter(written.get, None) if message is None else message, **how), kind, written
         )
-
-    async def call(self, kind: str, *messages: bytes, **how: Any) -> Answer:
-        if not kind.startswith("stream"):
-            return await self.begin(kind, *messages, **how).finish()
-        exchange = self.begin(kind, **how)
-        for message in messages:
-            await exchange.write(message)
-        await exchange.done_writing()
-        return await exchange.finish()
 
     async def close(self) -> None:
         await asyncio.to_thread(self._channel.close)

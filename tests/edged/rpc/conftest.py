@@ -17,6 +17,7 @@ from tests.edged.rpc.callers import CALLERS
 from tests.edged.rpc.raw import RawClient
 
 SERVERS = {"ours": ours, "grpcio": grpc.aio.server}
+KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 SERVICE = "loopai.test.Conformance"
 
 
@@ -86,8 +87,7 @@ async def serve(make) -> Callable[..., Awaitable[Served]]:
     """Return a function that serves one method a kind and gives its address."""
 
     async def serve(address: str = "127.0.0.1:0", *, services=(), **given: Any) -> Served:
-        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-        methods = {kind: given.pop(kind) for kind in kinds if kind in given}
+        methods = {kind: given.pop(kind) for kind in KINDS if kind in given}
         server = make(**given)
         server.add_generic_rpc_handlers((handlers_of(methods),))
         for add in services:
@@ -106,8 +106,7 @@ async def serve_ours():
     running = []
 
     async def serve_ours(**given: Any) -> Served:
-        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-        methods = {kind: given.pop(kind) for kind in kinds if kind in given}
+        methods = {kind: given.pop(kind) for kind in KINDS if kind in given}
         tls = given.pop("tls", None)
         server = ours(**given)
         running.append(server)
