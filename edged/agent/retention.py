@@ -26,7 +26,8 @@ from edged.errors import KeyMissing, SealedDamaged
 from edged.files import write_whole
 
 log = structlog.get_logger()
-SWEEP_INTERVAL_S: Final = 60.0
+FIRST_SWEEP_S: Final = 2.0  # the followers have told by then how far they are
+SWEEP_INTERVAL_S: Final = 20.0
 _GB: Final = 10**9
 
 
@@ -61,7 +62,7 @@ def rules_of(storage: Storage, retention: RetentionSettings) -> Rules:
 
 
 class Retention:
-    """Sweeps once a minute. clock: seconds since the epoch; monotonic: seconds.
+    """Sweeps a few times a minute. clock: seconds since the epoch; monotonic: seconds.
 
     chores: done on the loop before each sweep, such as letting go of the agent's own files of past
     days. on_drop: gets kind and lines of what was deleted unread.
@@ -88,6 +89,7 @@ class Retention:
         self._day = SteadyDay(clock(), monotonic())
 
     async def run(self) -> None:
+        await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
                 await self.sweep()
