@@ -4,6 +4,7 @@ Runs in: the agent, in a thread. Talks to: the execution log, analytics/. Never:
 """
 
 import asyncio
+import threading
 
 import structlog
 
@@ -15,10 +16,12 @@ COUNT_INTERVAL_S = 15.0
 
 
 class Statistician:
-    """Counts what is new, four times a minute, and once more before it stops."""
+    """Counts what is new, four times a minute, and saves what it counted before it stops."""
 
     def __init__(self, layout: Layout) -> None:
         self.counter = DayCounter(layout)
+        self._counting = threading.Lock()  # a thread outlives the task that waited for it
+        self._is_over = False
 
     async def run(self) -> None:
         try:
@@ -26,11 +29,13 @@ class Statistician:
                 await asyncio.to_thread(self._count)
                 await asyncio.sleep(COUNT_INTERVAL_S)
         finally:
+            self._is_over = True
             self._count()
 
     def _count(self) -> None:
-        try:
-            self.counter.count()
-            self.counter.save()
-        except OSError as error:
-            log.warning("statistics_not_saved", reason=str(error))
+        with self._counting:
+            try:
+                self.counter.count(lambda: self._is_over)
+                self.counter.save()
+            except OSError as error:
+                log.warning("statistics_not_saved", reason=str(error))

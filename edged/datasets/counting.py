@@ -4,6 +4,7 @@ Runs in: the agent, a few times a minute, and in `edged datasets`, which saves n
 Talks to: the execution log, analytics/. Never: counts a line twice.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from edged.datasets.archives import read_lines, stored_files
@@ -24,9 +25,11 @@ class DayCounter:
         self._layout = layout
         self._load()
 
-    def count(self) -> None:
-        """Add what is new."""
+    def count(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Add what is new; `is_over` ends it between two chunks."""
         for chunk in self._follower.read():
+            if is_over():
+                return
             day = self._day(chunk.task, _date(chunk.key))
             day.add_lines(chunk.lines)
             day.positions[chunk.key] = chunk.end

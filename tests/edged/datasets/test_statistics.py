@@ -120,6 +120,18 @@ def test_a_counter_that_starts_anew_goes_on_where_the_last_one_saved(layout, exe
     assert saved(layout)["executions"] == 5
 
 
+def test_a_count_can_be_ended_and_goes_on_later(layout, executions):
+    executions.append(3)
+    counter = DayCounter(layout)
+
+    counter.count(lambda: True)
+    counter.save()
+    counter.count()
+    counter.save()
+
+    assert saved(layout)["executions"] == 3
+
+
 def test_what_is_saved_is_what_retention_may_forget(layout, executions):
     executions.append(3)
     [(_, path)] = stored_files(layout, "spam", "executions")
