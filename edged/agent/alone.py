@@ -19,15 +19,17 @@ POLL_S: Final = 0.02
 
 
 @asynccontextmanager
-async def alone(layout: Layout) -> AsyncIterator[None]:
-    """Hold the data_dir's agent lock; whoever has it now is waited for."""
+async def alone(layout: Layout, stop: asyncio.Event) -> AsyncIterator[bool]:
+    """Hold the data_dir's agent lock, waiting for whoever has it. False: stopped meanwhile."""
     layout.state.mkdir(parents=True, exist_ok=True)
     path = layout.state / "agent.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        while not _is_locked(descriptor):  # noqa: ASYNC110 another process announces nothing
+        is_held = _is_locked(descriptor)
+        while not (is_held or stop.is_set()):
             await asyncio.sleep(POLL_S)
-        yield
+            is_held = _is_locked(descriptor)
+        yield is_held
     finally:
         os.close(descriptor)
 

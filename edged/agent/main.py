@@ -63,6 +63,8 @@ NICENESS = 10  # serving comes first
 STARTED_S = 2.0
 SHADOW_WORKERS = 4  # candidates tried at the same time, one worker each
 DISK_RETRY_S = 1.0
+WATCH_S = 0.5
+CANCEL_S = 1.0
 LAST_SEND_S = 5.0  # for the batches sealed while stopping
 Part = Callable[[], Coroutine[Any, Any, None]]
 
@@ -108,10 +110,17 @@ class Agent:
                 tasks.create_task(_enduring(name, part), name=name)
                 for name, part in self._parts().items()
             ]
+            tasks.create_task(self._watch_supervisor(stop), name="supervisor")
             await stop.wait()
             await self._finish()
-            for task in running:
-                task.cancel()
+            await _end(running)
+
+    async def _watch_supervisor(self, stop: asyncio.Event) -> None:
+        """Stop when the supervisor is gone, also where its death sent no signal."""
+        while not stop.is_set():
+            if os.getppid() != self._supervisor:
+                stop.set()
+            await asyncio.sleep(WATCH_S)
 
     def _parts(self) -> dict[str, Part]:
         parts: dict[str, Part] = {
@@ -250,6 +259,14 @@ class Agent:
         self._link = Link(settings, IdentityFile(layout), store, parts)
 
 
+async def _end(running: list[asyncio.Task[Any]]) -> None:
+    """Cancel until all have ended: one whose connection breaks in that moment misses the first."""
+    while left := [task for task in running if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=CANCEL_S)
+
+
 def _recorder(deployment: Deployment, layout: Layout) -> Recorder:
     return Recorder(
         deployment.privacy,
@@ -300,7 +317,9 @@ async def _main(inheritance: Inheritance) -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     # Niced from the start, a busy gateway would hold up the link for seconds.
     loop.call_later(STARTED_S, os.nice, NICENESS)
-    async with alone(inheritance.deployment.storage.layout):
+    async with alone(inheritance.deployment.storage.layout, stop) as is_alone:
+        if not is_alone:
+            return
         agent = Agent(inheritance.deployment, Path(inheritance.control_path))
         inherit.say_ready(inheritance)
         await agent.run(stop)
