@@ -33,10 +33,12 @@ _WORKERS_AFTER_LOSS: Final = 2
 _LEAST_RETRY_MS: Final = 10
 _MOST_RETRY_MS: Final = 5_000
 
-_SLOW_NS: Final = 100_000_000
-"""Workers of programs slower than this can fill every core, so they leave it at once to whoever
-else wakes. By niceness they would keep it for another slice: p99 of two hops between processes
-beside two busy workers was 2.0 ms at nice 10, 2.5 at nice 0, 0.3 under SCHED_IDLE."""
+_SLOW_NS: Final = 20_000_000
+_NICENESS: Final = 10
+"""Of workers of programs slower than this: two of them can fill a small machine. Not SCHED_IDLE,
+which lets others in even sooner (p99 of two hops between processes beside two busy workers: 2.0 ms
+at this niceness, 2.5 without, 0.3): on a busy machine 17 of 42 calls of 500 ms then missed their
+deadline of a second, against none."""
 
 DEADLINE_IN_QUEUE: Final = failed(
     Outcome.TIMEOUT,
@@ -130,7 +132,7 @@ class Version:
         """Take a worker that has loaded this program."""
         self.coming -= 1
         self.workers.append(worker)
-        worker.yield_cores(to_all=self._is_slow)
+        worker.set_niceness(self._niceness)
         if not self.loaded.done():
             self.loaded.set_result(None)
         elif not self._queue:
@@ -144,7 +146,7 @@ class Version:
         self._running -= calls
         self._losses = 0
         self._note(run_ns, calls)
-        worker.yield_cores(to_all=self._is_slow)
+        worker.set_niceness(self._niceness)
         if worker.answered >= self._terms.recycle_after_calls and worker in self.workers:
             self._release(worker)
             self._grow()
@@ -240,8 +242,8 @@ class Version:
         return int(self._settings.time_limit_ms * 1e6)
 
     @property
-    def _is_slow(self) -> bool:
-        return self._typical_run_ns > _SLOW_NS
+    def _niceness(self) -> int:
+        return _NICENESS if self._typical_run_ns > _SLOW_NS else 0
 
     def _note(self, took_ns: int, calls: int = 1) -> None:
         self._typical_run_ns = typical_after(self._typical_run_ns, took_ns, calls)

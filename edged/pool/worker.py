@@ -86,7 +86,7 @@ class Worker:
         self._owner = owner
         self._page = page
         self._pidfd: int | None = None
-        self._yields = False
+        self._niceness = 0
         self._load_timer: asyncio.TimerHandle | None = None
         self._channel = Channel(connection, on_frames=self._obey, on_malformed=self._distrust)
         self._watchdog = Watchdog(
@@ -121,13 +121,12 @@ class Worker:
         self._channel.send(b"".join(frames))
         self._watchdog.expect(shortest_ns, now_ns)
 
-    def yield_cores(self, *, to_all: bool) -> None:
-        """Run only where nobody else wants to, or like everybody; the latter again only as root."""
-        if to_all != self._yields and self.pid:
-            self._yields = to_all
-            policy = os.SCHED_IDLE if to_all else os.SCHED_OTHER
-            with contextlib.suppress(OSError):  # another user's, without CAP_SYS_NICE
-                os.sched_setscheduler(self.pid, policy, os.sched_param(0))
+    def set_niceness(self, niceness: int) -> None:
+        """Have the kernel prefer others to this worker; only root may take that back."""
+        if niceness != self._niceness and self.pid:
+            self._niceness = niceness
+            with contextlib.suppress(OSError):  # another user's process, without CAP_SYS_NICE
+                os.setpriority(os.PRIO_PROCESS, self.pid, niceness)
 
     def leave(self) -> None:
         """Let it finish what it holds and go."""

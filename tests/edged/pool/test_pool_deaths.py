@@ -211,9 +211,11 @@ async def test_a_call_whose_worker_vanishes_twice_is_answered_as_lost(pool):
     await pool.load("slow", ProgramSource(source=SLOW_ONCE))
     running = asyncio.get_running_loop().create_task(pool.call("slow", b"1"))
 
-    for _ in range(2):
-        await asyncio.sleep(0.05)
-        os.kill(pool.worker_pids("slow")[0], signal.SIGKILL)
+    while not running.done():
+        await asyncio.sleep(0.05)  # until it runs; killed earlier, it was not lost
+        for pid in pool.worker_pids("slow"):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     result = await running
 
     assert (result.outcome, result.error_type) == (Outcome.ERROR, "worker_lost")
