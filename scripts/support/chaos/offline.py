@@ -9,6 +9,7 @@ Latency with and without the catch-up is compared in interleaved pairs: cable in
 
 import argparse
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
+import structlog
 from loopai.control.v1 import link_pb2 as wire
 from loopai.controlplane import ControlPlane
 
@@ -66,6 +68,8 @@ def is_good(report: dict[str, Any]) -> bool:
 
 def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
     """Enrol, be away for days, come back; then measure and count."""
+    # The week's parts log in this process; standard output is for the report.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     pace = {"LOOPAI_LINK__BATCHES_PER_S": str(options.batches_per_s)}
     with ExitStack() as stack:
         server = stack.enter_context(ControlPlaneProcess(folder, **pace))
