@@ -5,6 +5,8 @@ changes anything, or shows an input, an output or a key.
 """
 
 import http.client
+import socket
+import ssl
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -47,7 +49,7 @@ def collect(layout: Layout) -> dict[str, Any]:
     agent: dict[str, Any] = {}
     problems = [] if running else [f"edged does not run on {layout.data_dir}"]
     if running:
-        gateway = _ready_page(supervisor.get("http", ""))
+        gateway = _ready_page(supervisor.get("http", ""), is_tls=bool(supervisor.get("tls")))
         problems += _gateway_problems(gateway)
         try:
             agent = ask(layout, "status")
@@ -66,12 +68,15 @@ def collect(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _ready_page(address: str) -> dict[str, Any]:
-    host, _, port = address.rpartition(":")
-    if not port.isdigit():
+def _ready_page(address: str, *, is_tls: bool) -> dict[str, Any]:
+    if not address:
         return {"reachable": False, "reason": "it does not serve yet"}
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=READY_PAGE_S)
+    connection = _connection(address, is_tls=is_tls)
     try:
+        if address.startswith("unix:"):
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(READY_PAGE_S)
+            connection.sock.connect(address.removeprefix("unix:"))
         connection.request("GET", "/readyz")
         answer: dict[str, Any] = orjson.loads(connection.getresponse().read())
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -79,6 +84,20 @@ def _ready_page(address: str) -> dict[str, Any]:
     finally:
         connection.close()
     return {"reachable": True, **answer}
+
+
+def _connection(address: str, *, is_tls: bool) -> http.client.HTTPConnection:
+    if address.startswith("unix:"):
+        return http.client.HTTPConnection("localhost")
+    host, _, port = address.rpartition(":")
+    if not is_tls:
+        return http.client.HTTPConnection(host.strip("[]"), int(port), timeout=READY_PAGE_S)
+    # Nothing secret is sent, and whom it reaches is known: the address is the supervisor's word.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return http.client.HTTPSConnection(
+        host.strip("[]"), int(port), timeout=READY_PAGE_S, context=context
+    )
 
 
 def _gateway_problems(gateway: dict[str, Any]) -> list[str]:

@@ -171,7 +171,9 @@ class Supervisor:
         self._has_announced = True
         self._notifier.notify("READY=1\nSTATUS=serving")
         self._configuration.tell(
-            grpc=self._listeners.grpc_address, http=self._listeners.http_address
+            grpc=self._listeners.grpc_address,
+            http=self._listeners.http_address,
+            tls=self._configuration.current.listen.tls.certificate is not None,
         )
         log.info(
             "edged_ready", grpc=self._listeners.grpc_address, http=self._listeners.http_address

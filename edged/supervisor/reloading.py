@@ -60,7 +60,7 @@ class Configuration:
             },
         }
 
-    def tell(self, **doors: str) -> None:
+    def tell(self, **doors: str | bool) -> None:
         """Write down what `edged status` asks for. doors: the addresses really served."""
         self._told |= doors
         path = Layout(self.current.storage.data_dir).state / "edged.json"

@@ -9,15 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from loopai.client import EdgeClient
 
 from scripts.support.stack import EdgeProcess, until
 from tests.fakes.home import DEPLOYMENT, FakeHome
 
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]  # two starts of Python and more
+
 
 def run_edged(verb: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "edged.commands", verb, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=25, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
 
 
 def status_of(edge: EdgeProcess) -> dict:
@@ -78,6 +81,19 @@ def test_a_person_reads_the_same(start_edge, make_artifact):
     assert shown.returncode == 0
     for words in ("runs, since", edge.grpc, "shout: v1 100%", "no control plane", "balanced"):
         assert words in shown.stdout
+
+
+def test_a_door_that_speaks_tls_is_looked_through_too(start_edge, make_artifact, tmp_path):
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    tls = {"certificate": str(tmp_path / "chain.pem"), "key": str(tmp_path / "key.pem")}
+
+    edge = start_edge(make_artifact(), listen={"tls": tls})
+
+    found = status_of(edge)
+    assert found["gateway"]["ready"] is True
+    assert found["problems"] == []
 
 
 def test_an_edge_that_does_not_run_is_told_from_its_disk(start_edge, make_artifact):

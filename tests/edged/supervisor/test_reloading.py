@@ -15,6 +15,7 @@ from edged.supervisor.reloading import Configuration
 from scripts.support.stack import until
 from tests.edged.commands.test_status_and_flush import status_of
 
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(120)]  # status is asked again and again
 LOOPS = "def run(input_data):\n    while True:\n        pass\n"
 
 
