@@ -122,10 +122,13 @@ class Child:
                 process.reap()
         self.standby = self.successor = None
 
-    def schedule_restart(self) -> float:
-        """Restart at once after a steady life, later and later otherwise. Returns the delay."""
+    def schedule_restart(self, *, was_asked: bool) -> float:
+        """Restart at once after a steady life, later and later otherwise. Returns the delay.
+
+        was_asked: somebody told it to end, and it did so in order.
+        """
         now_s = self._clock()
-        is_steady = now_s - self._started_s >= STEADY_AFTER_S
+        is_steady = was_asked or now_s - self._started_s >= STEADY_AFTER_S
         self._quick_deaths = 0 if is_steady else self._quick_deaths + 1
         # The first quick deaths are as likely an operator's kills as a bug: no delay.
         delay_s = (

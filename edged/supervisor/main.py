@@ -136,7 +136,7 @@ class Supervisor:
             self._failure = EXIT_UNUSABLE
             self._signals = 1  # stop in order; a restart would end in the same way
             return
-        delay_s = child.schedule_restart()
+        delay_s = child.schedule_restart(was_asked=code == 0)
         log.warning("child_ended", child=child.name, code=code, restart_in_s=round(delay_s, 2))
 
     def _restart_due(self) -> None:
