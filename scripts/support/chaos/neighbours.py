@@ -26,7 +26,7 @@ from loopai.answers import write_request
 
 from scripts.support.artifacts import write_artifact
 from scripts.support.bench.execute import EXECUTE, INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
-from scripts.support.bench.paced import measure_paced
+from scripts.support.bench.load import Target, measure_steady
 from scripts.support.stack import EdgeProcess, until
 
 FAST, SLOW, VICTIM = "fast", "slow", "victim"
@@ -137,12 +137,13 @@ def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -
 
 def _beside_slow(edge: EdgeProcess, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     message = write_request({"text": TEXT}, FAST, "", 0).SerializeToString()
-    measure_paced(edge.grpc, EXECUTE, message, FAST_RPS, 1)  # warm-up
-    alone = measure_paced(edge.grpc, EXECUTE, message, FAST_RPS, seconds)
+    fast = Target(address=edge.grpc, method=EXECUTE, message=message)
+    measure_steady(fast, FAST_RPS, 1)  # warm-up
+    alone = measure_steady(fast, FAST_RPS, seconds)
     say(f"fast alone: {alone.rps:.0f}/s, p99 {alone.p99_ms:.2f} ms")
     with Callers(edge.grpc, SLOW, at_once=0, rps=SLOW_RPS) as slow:
         time.sleep(2)  # until the slow task's queue and workers are what they will be
-        beside = measure_paced(edge.grpc, EXECUTE, message, FAST_RPS, seconds)
+        beside = measure_steady(fast, FAST_RPS, seconds)
     say(f"beside a slow task: {beside.rps:.0f}/s, p99 {beside.p99_ms:.2f} ms")
     return {
         "fast_alone": asdict(alone),
