@@ -26,6 +26,7 @@ from edged.deployment import Deployment
 from edged.deployment.complaints import complaint, one_line
 from edged.deployment.document import MAX_BYTES, DocumentInvalid, parse
 from edged.errors import ConfigInvalid
+from edged.sandbox.backend import missing_monty
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 PATHS = {
@@ -75,9 +76,11 @@ def load(file: Path | None, flags: Mapping[str, Any], api_key_file: Path | None)
         layered = Layered(**_with_short_names(flags, api_key_file))
         values = layered.model_dump(exclude_unset=True)
         _read_data_keys(values)
-        return Deployment.model_validate(values)
+        deployment = Deployment.model_validate(values)
     except (ValidationError, SettingsError) as error:
         raise ConfigInvalid(source=str(file or "settings"), reason=_first_line(error)) from error
+    _check_is_installed(deployment, str(file or "settings"))
+    return deployment
 
 
 def activated_sockets() -> dict[str, socket.socket]:
@@ -99,6 +102,14 @@ def find_data_dir(file: Path | None, data_dir: Path | None) -> Path:
         return Deployment().storage.data_dir
     at = ("storage", "data_dir")
     return Path(_expanded(path, file, base=file.parent.resolve(), at=at))
+
+
+def _check_is_installed(deployment: Deployment, source: str) -> None:
+    """Raise ConfigInvalid when the settings ask for an optional part that is not there."""
+    tasks = deployment.isolation.tasks_on_monty
+    missing = missing_monty() if tasks else ""
+    if missing:
+        raise ConfigInvalid(source=source, reason=f"isolation.tasks.{tasks[0]}.backend: {missing}")
 
 
 def _with_short_names(flags: Mapping[str, Any], api_key_file: Path | None) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from edged.deployment.checking import (
 )
 from edged.deployment.comparing import Address
 from edged.deployment.doors import Cloud, Runtime
-from edged.deployment.isolation import Isolation
+from edged.deployment.isolation import Isolation, TaskIsolation
 from edged.deployment.keeping import Retention, Storage
 from edged.deployment.listening import Access, Listen
 from edged.deployment.running import Artifacts, Execution
@@ -107,16 +107,14 @@ class Deployment(Section):
             require=self.isolation.require,
             workers_min=execution.min_workers,
             isolation=self.isolation.default,
+            has_monty=bool(self.isolation.tasks_on_monty),
         )
 
     @property
     def placements(self) -> dict[str, Placement]:
         """Return the tasks that are run on terms of their own."""
-        classes, caps = self.isolation.tasks, self.execution.task_calls
-        return {
-            task: Placement(isolation=classes.get(task), calls_limit=caps.get(task))
-            for task in classes.keys() | caps.keys()
-        }
+        kept, caps = self.isolation.tasks, self.execution.task_calls
+        return {task: _placement(kept.get(task), caps.get(task)) for task in kept.keys() | caps}
 
     @property
     def without_effect(self) -> list[str]:
@@ -144,6 +142,11 @@ class Deployment(Section):
     def inherited(cls, text: bytes) -> "Deployment":
         """Read what the supervisor rendered."""
         return cls.model_validate_json(text)
+
+
+def _placement(kept: TaskIsolation | None, calls_limit: int | None) -> Placement:
+    kept = kept or TaskIsolation()
+    return Placement(isolation=kept.of_class, backend=kept.backend, calls_limit=calls_limit)
 
 
 def _check_is_private(place: str, address: Address) -> None:

@@ -95,6 +95,7 @@ class Crew:
             memory_bytes=settings.memory_limit_mb << 20,
             require=tuple(name for name in settings.require if name not in _POOL_ONLY),
             without=self._image.without,
+            has_monty=settings.has_monty,
         )
         self._zygote = Zygote(self._image, setup, self)
         self._hello = b""

@@ -5,6 +5,7 @@ PoolError
 ├── Quarantined       this version ended its workers too often; another one should be asked
 ├── UnknownProgram    never loaded here, or unloaded
 ├── LoadFailed        the platform could not give the program a worker; the program is not to blame
+├── BackendMissing    the program asks for an interpreter that this pool was started without
 ├── IsolationTooWeak  this machine lacks a barrier that is required
 └── PoolStopped       not running, or stopping
 
@@ -40,6 +41,11 @@ class LoadFailed(PoolError):
     code = "load_failed"
     text = "program {key} could not be loaded: {reason}"
     retryable = True
+
+
+class BackendMissing(PoolError):
+    code = "backend_missing"
+    text = "this pool was started without backend {backend}, which the program asks for"
 
 
 class IsolationTooWeak(PoolError):

@@ -22,6 +22,7 @@ import structlog
 
 from edged.pool.crew import Crew
 from edged.pool.errors import (
+    BackendMissing,
     IsolationTooWeak,
     LoadFailed,
     PoolError,
@@ -35,6 +36,7 @@ from edged.pool.settings import PoolSettings
 from edged.pool.values import Call, PoolStats, ProgramSource, Result, VersionStats
 from edged.pool.version import Version
 from edged.pool.zygote import OURS, Image
+from edged.sandbox.backend import Backend
 from edged.sandbox.frames import Outcome
 from edged.sandbox.refusals import ProgramRefused
 
@@ -126,8 +128,11 @@ class Pool:
         """Return when a worker serves this program. Loading again what is loaded does nothing.
 
         key: names the program's text, whole: an artifact's digest. Raises ProgramRefused with every
-        refusal, Quarantined, LoadFailed or IsolationTooWeak.
+        refusal, Quarantined, BackendMissing, LoadFailed or IsolationTooWeak.
         """
+        backend = program.placement.backend
+        if backend is Backend.MONTY and not self._settings.has_monty:
+            raise BackendMissing(backend=backend)
         await self.wait_ready()
         if key in self._quarantined:
             raise Quarantined(reason=self._quarantined[key])

@@ -68,13 +68,15 @@ class PoolSettings:
     """The same for crashes; each costs a respawn of 5 ms and a load."""
     quarantine_window_s: float = 60.0
     """Of both counts."""
+    has_monty: bool = False
+    """Programs may ask for backend monty; every worker is born with it: 20 MB, shared by all."""
     require: tuple[str, ...] = MINIMUM
     """Barriers without which the pool refuses to start."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             if field.name in _MAY_BE_ZERO and value < 0:
                 raise ValueError(f"{field.name} must not be negative, not {value}")

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from edged.pool.settings import Isolation
+from edged.sandbox.backend import Backend
 from edged.sandbox.frames import Outcome
 
 log = structlog.get_logger(__name__)
@@ -20,11 +21,12 @@ class Placement:
     """How one program is run, where that differs from the others.
 
     isolation: None for the pool's default. calls_limit: most calls at a time, waiting and running;
-    None for the pool's bound on waiting ones alone.
+    None for the pool's bound on waiting ones alone. backend: the interpreter.
     """
 
     isolation: Isolation | None = None
     calls_limit: int | None = None
+    backend: Backend = Backend.PYTHON
 
 
 DEFAULT_PLACEMENT: Final = Placement()

@@ -112,6 +112,7 @@ class Version:
             memory_bytes=settings.memory_limit_mb << 20,
             result_bytes_limit=settings.result_bytes,
             returns_confidence=self.program.returns_confidence,
+            backend=self.program.placement.backend,
         )
 
     def start(self) -> bool:

@@ -47,6 +47,7 @@ class Setup:
     memory_bytes: int
     require: tuple[str, ...]
     without: frozenset[str] = NOTHING  # layers; a daemon's pool leaves none out
+    has_monty: bool = False
 
     def pack(self) -> bytes:
         return json.dumps(asdict(self) | {"without": sorted(self.without)}).encode()
@@ -59,6 +60,7 @@ class Setup:
             memory_bytes=fields["memory_bytes"],
             require=tuple(fields["require"]),
             without=frozenset(fields["without"]),
+            has_monty=fields["has_monty"],
         )
 
 

@@ -12,6 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from edged.sandbox.backend import Backend
+
 
 class Outcome(enum.IntEnum):
     """How one execution fared; the numbers are those of the wire."""
@@ -41,7 +43,7 @@ class FrameMalformed(Exception):
 HEADER: Final = struct.Struct("<IBI")  # bytes of the body, kind, index of the call
 RUN: Final = struct.Struct("<QQ")  # limit in ns; caller's deadline, monotonic clock in ns, or 0
 RESULT: Final = struct.Struct("<BBHQd")  # outcome, flags, bytes of error type, run ns, confidence
-LOAD: Final = struct.Struct("<QQQQB")  # see Load
+LOAD: Final = struct.Struct("<QQQQBB")  # see Load
 
 # The two that every call needs are packed with their header in one go.
 _RUN_FRAME: Final = struct.Struct("<IBIQQ")
@@ -65,6 +67,7 @@ Frame = tuple[int, int, bytes]  # kind, index of the call, body; a class of its 
 Ending = tuple[Outcome, bytes, bytes, float]
 """How a call ended: outcome, error type, the output or the error message, confidence or NaN."""
 
+_BACKENDS: Final = tuple(Backend)
 _HEADER_BYTES: Final = HEADER.size
 _read_header: Final = HEADER.unpack_from
 
@@ -79,6 +82,7 @@ class Load:
     memory_bytes: int  # for each of loading and one call, on top of what the worker used before
     result_bytes_limit: int
     returns_confidence: bool
+    backend: Backend = Backend.PYTHON
 
 
 def frame(kind: Kind, index: int, body: bytes) -> bytes:
@@ -107,12 +111,14 @@ def pack_load(load: Load) -> bytes:
         load.memory_bytes,
         load.result_bytes_limit,
         load.returns_confidence,
+        _BACKENDS.index(load.backend),
     )
     return frame(Kind.LOAD, 0, limits + load.source)
 
 
 def unpack_load(body: bytes) -> Load:
-    source_limit, load_limit, memory, result_limit, returns_confidence = LOAD.unpack_from(body)
+    limits = LOAD.unpack_from(body)
+    source_limit, load_limit, memory, result_limit, returns_confidence, backend = limits
     return Load(
         source=body[LOAD.size :],
         source_bytes_limit=source_limit,
@@ -120,6 +126,7 @@ def unpack_load(body: bytes) -> Load:
         memory_bytes=memory,
         result_bytes_limit=result_limit,
         returns_confidence=bool(returns_confidence),
+        backend=_BACKENDS[backend],
     )
 
 

@@ -52,7 +52,7 @@ class CompiledProgram:
 
 def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> CompiledProgram:
     """Compile `source`; raises ProgramRefused with everything that is wrong with it."""
-    _check_size(source, limits)
+    check_size(source, limits)
     tree = _parse(source)
     _check_tree(tree, limits)
     refusals = RefusalList()
@@ -69,7 +69,8 @@ def _refuse(what: str, instead: str, *, line: int = 1, column: int = 1) -> Progr
     return ProgramRefused((Refusal(line=line, column=column, what=what, instead=instead),))
 
 
-def _check_size(source: str, limits: SourceLimits) -> None:
+def check_size(source: str, limits: SourceLimits) -> None:
+    """Raise ProgramRefused for text that is too long, or none."""
     try:
         size_bytes = len(source.encode("utf-8"))
     except UnicodeEncodeError:

@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from edged.sandbox import jail, layers
 from edged.sandbox.answers import Answers
+from edged.sandbox.backend import Backend
 from edged.sandbox.call import CallRunner, Runnable
 from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
 from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
@@ -138,15 +139,20 @@ class Worker:
                 now_ns = time.monotonic_ns()
                 self._deadline.arm(now_ns, now_ns + order.load_limit_ns)
                 source = order.source.decode()
+                limits = SourceLimits(source_bytes=order.source_bytes_limit)
+                if order.backend is Backend.MONTY:
+                    return _load_monty(source, limits, order.memory_bytes)
                 if layers.LANGUAGE in self._without:
                     return load_plain(source)
-                return load(source, SourceLimits(source_bytes=order.source_bytes_limit))
+                return load(source, limits)
             finally:
                 self._deadline.disarm()
         except DeadlinePassed:
-            raise _refused(
-                "a program that takes too long to load", "move work into run()"
-            ) from None
+            raise _too_slow() from None
+        except ProgramRefused:
+            if self._deadline.has_fired:  # monty reports the signal as an error of the program
+                raise _too_slow() from None
+            raise
         except MemoryError:
             raise _refused(
                 "a program that takes too much memory to load", "build less at the top level"
@@ -162,6 +168,16 @@ class Worker:
 
     def _say(self, kind: Kind, content: object) -> None:
         self._channel.sendall(frame(kind, 0, json.dumps(content).encode()))
+
+
+def _load_monty(source: str, limits: SourceLimits, memory_bytes: int) -> Runnable:
+    from edged.sandbox.monty import load_monty  # optional; the zygote has loaded it
+
+    return load_monty(source, limits, memory_bytes)
+
+
+def _too_slow() -> ProgramRefused:
+    return _refused("a program that takes too long to load", "move work into run()")
 
 
 def _refused(what: str, instead: str) -> ProgramRefused:

@@ -11,6 +11,7 @@ after the lock no file can be opened.
 """
 
 import gc
+import importlib
 import json
 import os
 import select
@@ -59,6 +60,8 @@ class Zygote:
 
     def run(self) -> None:
         without = self._setup.without
+        if self._setup.has_monty:  # an optional part: only who runs programs on it loads it
+            importlib.import_module("edged.sandbox.monty")
         report = {
             "clean_zygote": _is_clean(),
             "namespaces_left": [] if layers.NAMESPACES in without else _leave_namespaces(),

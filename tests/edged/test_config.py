@@ -223,11 +223,34 @@ def test_isolation_reaches_the_gateways_pool_whole(write, monkeypatch):
     assert deployment.placements["topic"].calls_limit == 7
 
 
+def test_a_task_names_its_class_and_its_backend(write):
+    path = write("isolation: {tasks: {spam: {class: per_request, backend: monty}, topic: {}}}")
+
+    deployment = Deployment.inherited(load(path, {}, None).render(with_key=False))
+
+    spam, topic = (deployment.placements[task] for task in ("spam", "topic"))
+    assert (spam.isolation, spam.backend) == ("per_request", "monty")
+    assert (topic.isolation, topic.backend) == (None, "python")
+    assert deployment.pool.has_monty
+
+
+def test_a_backend_that_is_not_installed_is_refused_with_what_to_install(write, monkeypatch):
+    monkeypatch.setattr("edged.sandbox.backend.MONTY_VERSION", "0.0.0")
+
+    with pytest.raises(ConfigInvalid) as refused:
+        load(write("isolation: {tasks: {spam: {backend: monty}}}"), {}, None)
+
+    assert "isolation.tasks.spam.backend: backend monty needs" in str(refused.value)
+    assert "pip install 'loopai[monty]'" in str(refused.value)
+    load(write("isolation: {tasks: {spam: {backend: python}}}"), {}, None)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("isolation: {class: lofty}", "isolation.class"),
         ("isolation: {tasks: {spam: lofty}}", "isolation.tasks.spam"),
+        ("isolation: {tasks: {spam: {backend: lua}}}", "isolation.tasks.spam.backend"),
         ("execution: {task_calls: {spam: 0}}", "execution.task_calls.spam"),
         ("execution: {min_workers: 5, worker_count: 4}", "min_workers must not exceed"),
     ],
