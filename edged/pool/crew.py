@@ -23,7 +23,7 @@ from edged.pool.report import JailReport
 from edged.pool.settings import PoolSettings
 from edged.pool.verdicts import Cause, cause_of, refusal_of
 from edged.pool.version import Version
-from edged.pool.worker import Worker
+from edged.pool.worker import Stage, Worker
 from edged.pool.zygote import Image, Zygote
 from edged.sandbox.control import Setup
 from edged.sandbox.frames import FrameMalformed
@@ -68,6 +68,7 @@ class Crew:
         self._loading: set[int] = set()
         self._lent: dict[int, Version] = {}
         self._wanted: deque[Version] = deque()  # at most max_workers
+        self._turns: deque[Version] = deque()  # they wait for a shared worker that others use
 
     @property
     def worker_count(self) -> int:
@@ -135,19 +136,61 @@ class Crew:
     # Lending
 
     def want(self, version: Version) -> bool:
+        if version.is_shared and not self._has_room_for_shared:
+            return self._wait_for_turn(version)
         lent = len(self._lent) + len(self._wanted)
         if lent >= self._settings.max_workers and not self._make_room(version):
             return False
-        if self._spares:
-            self._lend(self._spares.pop(), version)
-        else:
-            self._wanted.append(version)
+        self._wanted.append(version)
         self._refill()
         return True
 
     def forget(self, version: Version) -> None:
         """Drop what was wanted for it."""
         self._wanted = deque(wanting for wanting in self._wanted if wanting is not version)
+        self._turns = deque(waiting for waiting in self._turns if waiting is not version)
+
+    # Shared workers: as many as one version may have, for all versions of that class together. Each
+    # serves one version at a time, so that what it holds and what ends it is that version's alone.
+
+    @property
+    def is_awaited(self) -> bool:
+        return bool(self._turns)
+
+    def pass_on(self, worker: Worker) -> None:
+        previous, following = self._lent.pop(worker.id), self._turns.popleft()
+        is_full = len(worker.programs) >= self._settings.shared_programs
+        if following.key in worker.programs or not is_full:
+            self._lend(worker, following)
+        else:
+            worker.leave()
+            self._wanted.append(following)
+            self._refill()
+        previous.give_up(worker)
+
+    @property
+    def _has_room_for_shared(self) -> bool:
+        taken = [version.is_shared for version in (*self._lent.values(), *self._wanted)]
+        return sum(taken) < self._settings.workers_per_version
+
+    def _wait_for_turn(self, version: Version) -> bool:
+        if version.workers or version.coming:
+            return False
+        self._turns.append(version)
+        idle = [worker for worker in self._shared_workers() if not worker.held]
+        if idle:
+            self.pass_on(min(idle, key=lambda worker: self._lent[worker.id].last_used_ns))
+        return True
+
+    def _shared_workers(self) -> list[Worker]:
+        """Return those that serve."""
+        lent = [self._workers[held] for held, version in self._lent.items() if version.is_shared]
+        return [worker for worker in lent if worker.stage is Stage.SERVING]
+
+    def _advance_turns(self) -> None:
+        """Replace shared workers that are gone, for those who have waited longest."""
+        while self._turns and self._has_room_for_shared:
+            self._wanted.append(self._turns.popleft())
 
     def _lend(self, worker: Worker, version: Version) -> None:
         self._lent[worker.id] = version
@@ -161,6 +204,8 @@ class Crew:
         return any(version.release_idle() for version in others)
 
     def _refill(self) -> None:
+        while self._wanted and self._spares:
+            self._lend(self._spares.pop(), self._wanted.popleft())
         if self._zygote is None or not self._hello:
             return
         missing = len(self._wanted) + self._settings.spare_workers
@@ -228,8 +273,10 @@ class Crew:
 
     def on_loaded(self, worker: Worker) -> None:
         self._loading.discard(worker.id)
-        log.info("worker_serves", worker=worker.id, pid=worker.pid, key=worker.key)
-        self._lent[worker.id].join(worker)
+        version = self._lent[worker.id]
+        tell = log.debug if version.is_shared else log.info  # each turn of a shared one comes here
+        tell("worker_serves", worker=worker.id, pid=worker.pid, key=worker.key)
+        version.join(worker)
 
     def on_refused(self, worker: Worker, refusals: bytes) -> None:
         refused = _refused(refusals)
@@ -250,6 +297,7 @@ class Crew:
             log.info("worker_gone", worker=worker.id, key=worker.key, cause=cause.value)
         self.kills += cause is Cause.DEADLINE
         version = self._lent.pop(worker.id, None)
+        self._advance_turns()
         if worker.id in self._starting:
             self._starting.discard(worker.id)
             self._loop.call_later(_START_AGAIN_S, self._refill)

@@ -15,6 +15,7 @@ _MAY_BE_ZERO: Final = ("spare_workers", "workers_min")
 class Isolation(StrEnum):
     """How far the executions of a program are kept apart."""
 
+    SHARED = "shared"  # a worker serves several versions, one at a time
     PER_PROGRAM = "per_program"  # a worker serves one version, call after call
     PER_REQUEST = "per_request"  # a worker serves one call
 
@@ -68,6 +69,8 @@ class PoolSettings:
     """The same for crashes; each costs a respawn of 5 ms and a load."""
     quarantine_window_s: float = 60.0
     """Of both counts."""
+    shared_programs: int = 16
+    """Programs that one shared worker holds; asked for another one, it is replaced."""
     has_monty: bool = False
     """Programs may ask for backend monty; every worker is born with it: 20 MB, shared by all."""
     require: tuple[str, ...] = MINIMUM

@@ -19,18 +19,25 @@ class Terms:
     ahead_calls: int
     recycle_after_calls: int
     least_workers: int
+    is_shared: bool
     warm_inputs: tuple[bytes, ...]
 
     @classmethod
     def of(cls, program: ProgramSource, settings: PoolSettings) -> "Terms":
-        """per_request: every worker is kept ready, serves one call and makes room for the next."""
+        """shared: workers come and go, so none is kept or warmed for one version.
+
+        per_request: every worker is kept ready, serves one call and makes room for the next.
+        """
         isolation = program.placement.isolation or settings.isolation
         is_fresh = isolation is Isolation.PER_REQUEST
+        is_shared = isolation is Isolation.SHARED
+        least = settings.workers_per_version if is_fresh else settings.workers_min
         return cls(
             most_waiting=settings.queue_calls,
             most_calls=program.placement.calls_limit or sys.maxsize,
             ahead_calls=1 if is_fresh else settings.ahead_calls,
             recycle_after_calls=1 if is_fresh else settings.recycle_after_calls,
-            least_workers=settings.workers_per_version if is_fresh else settings.workers_min,
-            warm_inputs=() if is_fresh else program.warm_inputs,
+            least_workers=0 if is_shared else least,
+            is_shared=is_shared,
+            warm_inputs=() if is_fresh or is_shared else program.warm_inputs,
         )

@@ -10,10 +10,13 @@ from enum import Enum
 from typing import Final
 
 from edged.pool.values import Call, Result, failed
-from edged.sandbox.exits import EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
+from edged.sandbox.exits import EXIT_DONE, EXIT_FULL, EXIT_MEMORY, EXIT_TOO_WEAK
 from edged.sandbox.frames import Outcome
 from edged.sandbox.page import Running
 from edged.sandbox.refusals import Refusal
+
+_LEAST_RETRY_MS: Final = 10
+_MOST_RETRY_MS: Final = 5_000
 
 
 class Cause(Enum):
@@ -26,6 +29,7 @@ class Cause(Enum):
     EXITED = "exited"
     MEMORY = "memory"
     TOO_WEAK = "too_weak"
+    FULL = "full"  # a shared one that has no room for another program
     LOST = "lost"  # killed by somebody else, or with its zygote
 
 
@@ -36,6 +40,7 @@ _CAUSES_BY_EXIT: Final = {
     EXIT_DONE: Cause.LEFT,
     EXIT_TOO_WEAK: Cause.TOO_WEAK,
     EXIT_MEMORY: Cause.MEMORY,
+    EXIT_FULL: Cause.FULL,
 }
 
 _CHARGES: Final = {
@@ -127,6 +132,12 @@ def calls_ahead(run_ns: int, *, ahead_ns: int, most: int) -> int:
     if run_ns == 0:
         return 1
     return max(1, min(most, 1 + ahead_ns // run_ns))
+
+
+def retry_after_ms(waiting: int, run_ns: int, workers: int) -> int:
+    """Return when to come back: what waits now will have been run. run_ns: of a typical call."""
+    work_ns = waiting * run_ns // max(1, workers)
+    return min(max(work_ns // 1_000_000, _LEAST_RETRY_MS), _MOST_RETRY_MS)
 
 
 _REFUSALS: Final = {

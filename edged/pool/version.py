@@ -19,7 +19,7 @@ from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
 from edged.pool.terms import Terms
 from edged.pool.values import Call, ProgramSource, Result, VersionStats, failed, lost
-from edged.pool.verdicts import Cause, calls_ahead, settle, typical_after
+from edged.pool.verdicts import Cause, calls_ahead, retry_after_ms, settle, typical_after
 from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
 from edged.sandbox.page import Running
@@ -29,9 +29,6 @@ _MOST_LOSSES: Final = 5
 """Workers lost in a row without one answer: the program kills its workers outside of any call."""
 
 _WORKERS_AFTER_LOSS: Final = 2
-
-_LEAST_RETRY_MS: Final = 10
-_MOST_RETRY_MS: Final = 5_000
 
 _SLOW_NS: Final = 20_000_000
 _NICENESS: Final = 10
@@ -53,6 +50,15 @@ class Crew(Protocol):
 
     def want(self, version: "Version") -> bool:
         """Ask for one more worker; False when none can be had now."""
+        ...
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether a version waits for its turn on a shared worker."""
+        ...
+
+    def pass_on(self, worker: Worker) -> None:
+        """Give a shared worker that holds nothing to the version that waits longest."""
         ...
 
 
@@ -98,6 +104,11 @@ class Version:
         return len(self._queue)
 
     @property
+    def is_shared(self) -> bool:
+        """Whether its workers serve other versions in turn."""
+        return self._terms.is_shared
+
+    @property
     def is_busy(self) -> bool:
         """Whether somebody still waits for an answer."""
         return bool(self._queue) or any(worker.held for worker in (*self.workers, *self._leaving))
@@ -113,6 +124,7 @@ class Version:
             result_bytes_limit=settings.result_bytes,
             returns_confidence=self.program.returns_confidence,
             backend=self.program.placement.backend,
+            is_shared=self.is_shared,
         )
 
     def start(self) -> bool:
@@ -140,6 +152,7 @@ class Version:
             self._warm(worker)
         self._keep_minimum()
         self._hand_over()
+        self._end_turn(worker)
 
     def answered(self, worker: Worker, calls: int, run_ns: int) -> None:
         """Take note of answers. run_ns: of all these calls together."""
@@ -151,7 +164,24 @@ class Version:
         if worker.answered >= self._terms.recycle_after_calls and worker in self.workers:
             self._release(worker)
             self._grow()
+        self._end_turn(worker)
         self._hand_over()
+
+    def give_up(self, worker: Worker) -> None:
+        """Let another version have a shared worker, and get in line for what still waits here."""
+        self.workers.remove(worker)
+        if self._queue:
+            self._grow()
+
+    def _end_turn(self, worker: Worker) -> None:
+        is_idle = worker.stage is Stage.SERVING and not worker.held
+        if is_idle and worker in self.workers and self._is_last_of_turn:
+            self._crew.pass_on(worker)
+
+    @property
+    def _is_last_of_turn(self) -> bool:
+        """Whether others wait for a shared worker: what one holds now is all it gets."""
+        return self.is_shared and self._crew.is_awaited
 
     def lost(self, worker: Worker, cause: Cause, running: Running) -> int:
         """Settle what a worker held, and replace it if it is missed; return how many it cost."""
@@ -257,7 +287,8 @@ class Version:
     def _replace(self) -> None:
         # Who lost one worker will lose the next: the second is loaded and waits, so that even a
         # program that takes long to load answers at once.
-        while len(self.workers) + self.coming < _WORKERS_AFTER_LOSS:
+        least = 1 if self.is_shared else _WORKERS_AFTER_LOSS
+        while len(self.workers) + self.coming < least:
             if not self._grow():
                 return
 
@@ -282,9 +313,8 @@ class Version:
     def _full(self) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
-        work_ns = waiting * self._typical_run_ns // max(1, len(self.workers))
-        retry_after_ms = min(max(work_ns // 1_000_000, _LEAST_RETRY_MS), _MOST_RETRY_MS)
-        return PoolFull(queued=waiting, running=self._running, retry_after_ms=retry_after_ms)
+        again_ms = retry_after_ms(waiting, self._typical_run_ns, len(self.workers))
+        return PoolFull(queued=waiting, running=self._running, retry_after_ms=again_ms)
 
     def _grow(self) -> bool:
         """Ask for one more worker; tell whether it will come."""
@@ -304,8 +334,7 @@ class Version:
                 ahead_ns=int(self._settings.ahead_ms * 1e6),
                 most=self._terms.ahead_calls,
             )
-            serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
-            for worker in sorted(serving, key=_held):
+            for worker in self._open_workers():
                 calls = self._take(most - len(worker.held), now_ns)
                 if calls:
                     self._running += len(calls)
@@ -317,6 +346,13 @@ class Version:
         elif self.is_retiring:
             while self.workers:
                 self._release(self.workers[0])
+
+    def _open_workers(self) -> list[Worker]:
+        """Return those that may get calls, the emptiest first."""
+        serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
+        if self._is_last_of_turn:
+            serving = [worker for worker in serving if not worker.held]
+        return sorted(serving, key=_held)
 
     def _take(self, count: int, now_ns: int) -> list[Call]:
         """Return the next calls, answering those whose caller has given up."""

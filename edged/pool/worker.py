@@ -30,6 +30,7 @@ from edged.sandbox.frames import (
     Kind,
     Load,
     Outcome,
+    frame,
     pack_load,
     pack_run,
 )
@@ -83,6 +84,7 @@ class Worker:
         self.key = ""
         self.held: deque[Call] = deque()
         self.answered = 0
+        self.programs: dict[str, int] = {}  # loaded, by key; several only in a shared worker
         self._owner = owner
         self._page = page
         self._pidfd: int | None = None
@@ -101,10 +103,15 @@ class Worker:
         self.pid, self._pidfd = pid, pidfd
 
     def load(self, key: str, order: Load) -> None:
-        """Give it its one program. It must be blank."""
+        """Have it serve this program. It must be blank, or shared and hold no call."""
         self.key = key
         self.stage = Stage.LOADING
-        self._channel.send(pack_load(order))
+        index = self.programs.get(key)
+        if index is None:
+            index = self.programs[key] = len(self.programs)
+            self._channel.send(pack_load(index, order))
+        else:
+            self._channel.send(frame(Kind.USE, index, b""))
         self._load_timer = asyncio.get_running_loop().call_later(
             order.load_limit_ns / 1e9 + _LOAD_GRACE_S, self._overrun
         )

@@ -29,21 +29,22 @@ class Kind(enum.IntEnum):
     """What a frame says."""
 
     READY = 1  # worker: locked; body is the jail report as JSON
-    LOAD = 2  # pool: the program
+    LOAD = 2  # pool: a program; its index names it in this worker
     LOADED = 3  # worker: serving
     REFUSED = 4  # worker: not this program; body is JSON, one object a refusal
     RUN = 5  # pool: one call
     RESULT = 6  # worker: its answer
+    USE = 7  # pool: run a program that was loaded before; answered with LOADED
 
 
 class FrameMalformed(Exception):
     """The bytes are no frame of ours."""
 
 
-HEADER: Final = struct.Struct("<IBI")  # bytes of the body, kind, index of the call
+HEADER: Final = struct.Struct("<IBI")  # bytes of the body, kind, index of the call or program
 RUN: Final = struct.Struct("<QQ")  # limit in ns; caller's deadline, monotonic clock in ns, or 0
 RESULT: Final = struct.Struct("<BBHQd")  # outcome, flags, bytes of error type, run ns, confidence
-LOAD: Final = struct.Struct("<QQQQBB")  # see Load
+LOAD: Final = struct.Struct("<QQQQBBB")  # see Load
 
 # The two that every call needs are packed with their header in one go.
 _RUN_FRAME: Final = struct.Struct("<IBIQQ")
@@ -83,6 +84,7 @@ class Load:
     result_bytes_limit: int
     returns_confidence: bool
     backend: Backend = Backend.PYTHON
+    is_shared: bool = False  # more programs may follow
 
 
 def frame(kind: Kind, index: int, body: bytes) -> bytes:
@@ -104,7 +106,7 @@ def pack_result(index: int, ending: Ending, flags: int, run_ns: int) -> bytes:
     return head + error_type + text
 
 
-def pack_load(load: Load) -> bytes:
+def pack_load(index: int, load: Load) -> bytes:
     limits = LOAD.pack(
         load.source_bytes_limit,
         load.load_limit_ns,
@@ -112,13 +114,14 @@ def pack_load(load: Load) -> bytes:
         load.result_bytes_limit,
         load.returns_confidence,
         _BACKENDS.index(load.backend),
+        load.is_shared,
     )
-    return frame(Kind.LOAD, 0, limits + load.source)
+    return frame(Kind.LOAD, index, limits + load.source)
 
 
 def unpack_load(body: bytes) -> Load:
-    limits = LOAD.unpack_from(body)
-    source_limit, load_limit, memory, result_limit, returns_confidence, backend = limits
+    numbers = LOAD.unpack_from(body)
+    source_limit, load_limit, memory, result_limit, returns_confidence, backend, is_shared = numbers
     return Load(
         source=body[LOAD.size :],
         source_bytes_limit=source_limit,
@@ -127,6 +130,7 @@ def unpack_load(body: bytes) -> Load:
         result_bytes_limit=result_limit,
         returns_confidence=bool(returns_confidence),
         backend=_BACKENDS[backend],
+        is_shared=bool(is_shared),
     )
 
 

@@ -26,7 +26,7 @@ ALLOWED: Final = (
     "gettimeofday",
     "read",
     "write",
-    "pread64",  # the worker reads its own size once, after loading
+    "pread64",  # the worker reads its own size when it loads
     "close",
     "rt_sigprocmask",
     "gettid",

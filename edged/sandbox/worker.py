@@ -1,7 +1,7 @@
-"""One jailed process: load one program, then answer its calls until told to stop.
+"""One jailed process: load a program, then answer its calls until told to stop.
 
 Runs in: the worker. Talks to: its pool, over one socket and one shared page. Never: opens a file,
-reads a second program, or outlives a call that ran out of time or memory.
+reads a second program unless it is a shared one, or outlives a call that ran out of time or memory.
 """
 
 import gc
@@ -11,16 +11,16 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Final, NoReturn
 
 from edged.sandbox import jail, layers
 from edged.sandbox.answers import Answers
 from edged.sandbox.backend import Backend
-from edged.sandbox.call import CallRunner, Runnable
+from edged.sandbox.call import Answer, CallRunner, Runnable
 from edged.sandbox.deadline import DeadlinePassed, SoftDeadline
-from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
+from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_FULL, EXIT_MEMORY, EXIT_TOO_WEAK
 from edged.sandbox.frames import RECEIVE_BYTES, Inbox, Kind, Load, frame, unpack_load
 from edged.sandbox.loader import load
 from edged.sandbox.page import SharedPage
@@ -28,6 +28,7 @@ from edged.sandbox.plain import load_plain
 from edged.sandbox.policy import SourceLimits
 from edged.sandbox.refusals import ProgramRefused, Refusal
 
+_RUN: Final = int(Kind.RUN)
 HEADROOM_BYTES: Final = 16 * 1024 * 1024
 """Kept from programs, so that the harness can report that memory ran out."""
 
@@ -67,6 +68,8 @@ class Worker:
         self._answers = Answers(channel, self._deadline)
         self._statm_fd = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
         self._inbox = Inbox()
+        self._programs: dict[int, CallRunner] = {}  # several only in a shared worker
+        self._run: Callable[[int, bytes], Answer]  # of the program in use
 
     def run(self, *, worker_id: int, memory_bytes: int, require: Sequence[str]) -> int:
         """Return the exit status."""
@@ -87,21 +90,41 @@ class Worker:
         return self._serve_pool()
 
     def _serve_pool(self) -> int:
-        runner: CallRunner | None = None
         while received := self._channel.recv(RECEIVE_BYTES):
-            for _kind, index, body in self._inbox.take(received):
-                if runner is None:
-                    runner = self._load(unpack_load(body))
-                    if runner is None:
-                        return EXIT_DONE
+            for kind, index, body in self._inbox.take(received):
+                if kind != _RUN:
+                    status = self._prepare(kind, index, body)
+                    if status is not None:
+                        return status
                     continue
-                answer, end_ns, is_last = runner.run(index, body)
+                answer, end_ns, is_last = self._run(index, body)
                 self._answers.add(answer, end_ns)
                 if is_last:
                     self._say_last()
                     return EXIT_DONE
             self._answers.flush()
         return EXIT_DONE
+
+    def _prepare(self, kind: int, index: int, body: bytes) -> int | None:
+        """Have a program ready, loading it if it is new; return the exit status, if it must end."""
+        if kind == Kind.LOAD:
+            order = unpack_load(body)
+            if self._programs and not self._has_room(order):
+                return EXIT_FULL
+            runner = self._load(order)
+            if runner is None:
+                return EXIT_DONE
+            self._programs[index] = runner
+        self._run = self._programs[index].run
+        self._channel.sendall(frame(Kind.LOADED, 0, b""))
+        return None
+
+    def _has_room(self, order: Load) -> bool:
+        """Tell whether one more program could have what the first one had."""
+        hard_bytes = resource.getrlimit(resource.RLIMIT_AS)[1]
+        used_bytes = jail.used_address_space_bytes(self._statm_fd)
+        is_limited = hard_bytes != resource.RLIM_INFINITY
+        return not is_limited or used_bytes + order.memory_bytes + HEADROOM_BYTES <= hard_bytes
 
     def _say_last(self) -> None:
         self._limit_memory(resource.getrlimit(resource.RLIMIT_AS)[1], keep_hard=True)
@@ -127,9 +150,9 @@ class Worker:
         gc.collect()
         gc.freeze()
         used_bytes = jail.used_address_space_bytes(self._statm_fd)
-        os.close(self._statm_fd)
-        self._limit_memory(used_bytes + order.memory_bytes, keep_hard=False)
-        self._channel.sendall(frame(Kind.LOADED, 0, b""))
+        if not order.is_shared:
+            os.close(self._statm_fd)
+        self._limit_memory(used_bytes + order.memory_bytes, keep_hard=order.is_shared)
         return runner
 
     def _load_bounded(self, order: Load) -> Runnable:

@@ -224,12 +224,12 @@ def test_isolation_reaches_the_gateways_pool_whole(write, monkeypatch):
 
 
 def test_a_task_names_its_class_and_its_backend(write):
-    path = write("isolation: {tasks: {spam: {class: per_request, backend: monty}, topic: {}}}")
+    path = write("isolation: {tasks: {spam: {class: shared, backend: monty}, topic: {}}}")
 
     deployment = Deployment.inherited(load(path, {}, None).render(with_key=False))
 
     spam, topic = (deployment.placements[task] for task in ("spam", "topic"))
-    assert (spam.isolation, spam.backend) == ("per_request", "monty")
+    assert (spam.isolation, spam.backend) == ("shared", "monty")
     assert (topic.isolation, topic.backend) == (None, "python")
     assert deployment.pool.has_monty
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.sandbox.backend import Backend
 from edged.sandbox.frames import (
     HAS_CONFIDENCE,
     HEADER,
@@ -73,11 +74,13 @@ def test_a_load_order_is_read_as_it_was_written():
         memory_bytes=128 << 20,
         result_bytes_limit=1 << 20,
         returns_confidence=True,
+        backend=Backend.MONTY,
+        is_shared=True,
     )
 
-    ((kind, _index, body),) = Inbox().take(pack_load(order))
+    ((kind, index, body),) = Inbox().take(pack_load(3, order))
 
-    assert kind == Kind.LOAD
+    assert (kind, index) == (Kind.LOAD, 3)
     assert unpack_load(body) == order
 
 
