@@ -149,6 +149,8 @@ class Crew:
         """Drop what was wanted for it."""
         self._wanted = deque(wanting for wanting in self._wanted if wanting is not version)
         self._turns = deque(waiting for waiting in self._turns if waiting is not version)
+        self._advance_turns()
+        self._refill()
 
     # Shared workers: as many as one version may have, for all versions of that class together. Each
     # serves one version at a time, so that what it holds and what ends it is that version's alone.
