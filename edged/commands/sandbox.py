@@ -5,6 +5,7 @@ Runs in: a person's shell, or CI. Talks to: pools of its own. Never: touches a r
 
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from edged import logs
 from edged.errors import PlatformError
+from edged.sandbox.backend import Backend, missing_monty
 from edged.sandbox.layers import LAYERS
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ def try_(
         list[str] | None,
         typer.Option(help="Only this Python, by version or path; may be repeated."),
     ] = None,
+    backend: Annotated[
+        Backend, typer.Option(help="The interpreter; monty is tried in this Python alone.")
+    ] = Backend.PYTHON,
     timeout_ms: Annotated[float, typer.Option(min=1, help="Time limit of one call.")] = 1000.0,
 ) -> None:
     """Run every program of FILE in real jailed workers, on every supported Python that is here.
@@ -53,12 +58,16 @@ def try_(
     """
     logs.configure("sandbox", least=logging.CRITICAL)
     layers = _known(without or [])
+    if backend is Backend.MONTY:
+        python = [_with_monty()]
     try:
-        search, trials = _try(file, layers, python or [], timeout_ms, quiet=as_json)
+        search, trials = _try(
+            file, layers, python or [], timeout_ms, backend=backend, quiet=as_json
+        )
     except PlatformError as error:
         typer.echo(f"edged: {error}", err=True)
         raise typer.Exit(2) from error
-    report = _report(search, trials, layers)
+    report = {"backend": backend, **_report(search, trials, layers)}
     typer.echo(json.dumps(report) if as_json else _in_words(report))
     raise typer.Exit(0 if report["as_expected"] else 1)
 
@@ -72,8 +81,23 @@ def _known(without: list[str]) -> frozenset[str]:
     return frozenset(names)
 
 
+def _with_monty() -> str:
+    """Return the Python that has it: this one."""
+    missing = missing_monty()
+    if missing:
+        typer.echo(f"edged: {missing}", err=True)
+        raise typer.Exit(2)
+    return sys.executable
+
+
 def _try(
-    file: Path, layers: frozenset[str], pythons: list[str], timeout_ms: float, *, quiet: bool
+    file: Path,
+    layers: frozenset[str],
+    pythons: list[str],
+    timeout_ms: float,
+    *,
+    backend: Backend,
+    quiet: bool,
 ) -> "tuple[Search, list[Trial]]":
     import asyncio
     import tempfile
@@ -92,7 +116,7 @@ def _try(
                 typer.echo(f"Python {interpreter.version} ({interpreter.path})")
             trial = try_all(
                 payloads, interpreter, path, without=layers, time_limit_ms=timeout_ms,
-                say=_ignore if quiet else _say,
+                backend=backend, say=_ignore if quiet else _say,
             )  # fmt: skip
             trials.append(asyncio.run(trial))
     return search, trials

@@ -22,8 +22,8 @@ _CALL: Final = f"\n{ENTRY}({_INPUT})\n"
 _ASK: Final = f"\n{ENTRY}\n"
 _A_FUNCTION: Final = "<function "
 """How monty hands one out: as its description."""
-_SHARE_OF_MEMORY: Final = 2
-"""What grows is copied: for a moment, twice of what monty counts is in use."""
+_SHARE_OF_MEMORY: Final = 8
+"""It counts values and not the room that sets and dicts keep for more: six times as much, once."""
 _INSTEAD: Final = "write it in the Python that monty runs, or give the task backend python"
 
 

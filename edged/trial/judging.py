@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from edged.pool.errors import PoolError
 from edged.pool.pool import Outcome, Pool, ProgramSource, Result
+from edged.pool.values import Placement
 from edged.pool.verdicts import Cause, refusal_of
+from edged.sandbox.backend import Backend
 from edged.sandbox.layers import LANGUAGE, SECCOMP
 from edged.sandbox.refusals import ProgramRefused
 from edged.trial.payloads import Payload
@@ -70,11 +72,19 @@ class Judgement:
         }
 
 
-async def judge(pool: Pool, payload: Payload, *, key: str, without: frozenset[str]) -> Judgement:
+async def judge(
+    pool: Pool,
+    payload: Payload,
+    *,
+    key: str,
+    without: frozenset[str],
+    backend: Backend = Backend.PYTHON,
+) -> Judgement:
     """Load and call one payload. key: its name in the pool, not shared with another payload."""
     begun_s = time.monotonic()
     try:
-        await pool.load(key, ProgramSource(source=payload.code))
+        program = ProgramSource(source=payload.code, placement=Placement(backend=backend))
+        await pool.load(key, program)
         ending = await _call(pool, payload, key, without)
     except ProgramRefused as refused:
         ending = _refused(refused, without)

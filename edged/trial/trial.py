@@ -13,6 +13,7 @@ from edged.pool.barriers import MINIMUM
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
 from edged.pool.zygote import Image
+from edged.sandbox.backend import Backend
 from edged.trial.interpreters import Interpreter
 from edged.trial.judging import Judgement, judge
 from edged.trial.payloads import Payload
@@ -49,6 +50,7 @@ async def try_all(
     *,
     without: frozenset[str],
     time_limit_ms: float,
+    backend: Backend = Backend.PYTHON,
     say: Callable[[Judgement], None],
 ) -> Trial:
     """Judge the payloads on one interpreter. say: is told of each, in the order they end.
@@ -59,12 +61,15 @@ async def try_all(
         workers_per_version=1,
         time_limit_ms=time_limit_ms,
         require=() if without else MINIMUM,
+        has_monty=backend is Backend.MONTY,
     )
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def judge_one(number: int, payload: Payload) -> Judgement:
         async with gate:
-            judgement = await judge(pool, payload, key=f"{number}", without=without)
+            judgement = await judge(
+                pool, payload, key=f"{number}", without=without, backend=backend
+            )
         say(judgement)
         return judgement
 

@@ -56,6 +56,21 @@ def test_each_program_has_a_verdict_and_the_layer_that_gave_it(try_):
     assert report["trials"][0]["barriers"]["seccomp"] is True
 
 
+def test_programs_are_tried_on_monty_too(try_):
+    ended = try_([*PAYLOADS, ESCAPES], "--json", "--backend", "monty", python="")
+
+    report = json.loads(ended.stdout)
+    assert (ended.returncode, report["backend"]) == (1, "monty")
+    assert {name: verdict for name, (verdict, _layer) in verdicts(report).items()} == {
+        "fine": "ok",
+        "reads": "blocked",
+        "spins": "timeout",
+        "fills": "memory",
+        "asks": "ok",
+        "escapes": "pwned",
+    }
+
+
 def test_a_program_that_got_through_differs_and_fails_the_command(try_):
     ended = try_([*PAYLOADS[:1], ESCAPES])
 
