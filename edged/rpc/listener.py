@@ -10,6 +10,7 @@ certificate of that moment, and a server that stops leaves new ones waiting for 
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 _BACKLOG: Final = 1024
 _ACCEPTS_A_TURN: Final = 64
+_REASONS: Final = 32  # remembered; errors of TLS are few
 _PAUSE_S: Final = 0.1  # when this process has no descriptor left
 _UNIX: Final = "unix:"
 _OUT_OF: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -77,6 +79,7 @@ class Listener:
         self._counters = counters
         self._loop: asyncio.AbstractEventLoop | None = None
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._said_s: dict[str, float] = {}  # reason → when it was logged last
         listener.settimeout(0)
 
     @property
@@ -168,4 +171,13 @@ class Listener:
             self._counters.handshakes_stalled += 1
         else:
             self._counters.handshakes_failed += 1
-        log.info("handshake_failed", reason=str(error) or type(error).__name__)
+        self._say(str(error) or type(error).__name__)
+
+    def _say(self, reason: str) -> None:
+        """Log a failure, each reason once a second: a hostile client must not fill the disk."""
+        now_s = time.monotonic()
+        if len(self._said_s) > _REASONS:
+            self._said_s.clear()
+        if now_s - self._said_s.get(reason, -1.0) >= 1.0:
+            self._said_s[reason] = now_s
+            log.info("handshake_failed", reason=reason)
