@@ -8,7 +8,7 @@ Runs in: server and jobs. Never: knows a table.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from sqlalchemy import Connection, event
@@ -22,7 +22,6 @@ from sqlalchemy.ext.asyncio import (
 )
 
 BUSY_TIMEOUT_MS = 10_000  # the other process's longest write is a bulk insert of some seconds
-CLOSE_WITHIN_S = 5.0
 MAX_WRITERS = 10  # of the engine's 15 connections, so that readers always find one
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -52,10 +51,7 @@ class Database:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # A task cancelled while it connected leaves a connection whose thread is gone: closing it
-        # waits for an answer that nobody gives.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._engine.dispose(), CLOSE_WITHIN_S)
+        await self._engine.dispose()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:

@@ -104,9 +104,30 @@ async def channel(home):
         yield opened
 
 
+@asynccontextmanager
+async def calling(channel):
+    """Yield a stub whose streams are over when this is.
+
+    A stream that is still open when the loop ends makes grpc.aio wait for a status for ever.
+    """
+    stub = ControlPlaneServiceStub(channel)
+    streams = []
+
+    def remember(*words, open_stream=stub.Connect, **named):
+        streams.append(open_stream(*words, **named))
+        return streams[-1]
+
+    stub.Connect = remember
+    yield stub
+    for stream in streams:
+        stream.cancel()
+    await asyncio.gather(*(stream.code() for stream in streams))
+
+
 @pytest.fixture
-def stub(channel):
-    return ControlPlaneServiceStub(channel)
+async def stub(channel):
+    async with calling(channel) as made:
+        yield made
 
 
 @pytest.fixture
@@ -355,8 +376,8 @@ async def test_full_server_sends_away_with_a_delay(
 ):
     none = replace(settings, max_connections=0)
     full = Home(database, blobs, clock, tmp_path, none, rpc_server)
-    async with full.running() as channel:
-        stream = await connect(ControlPlaneServiceStub(channel), STRANGER)
+    async with full.running() as channel, calling(channel) as stub:
+        stream = await connect(stub, STRANGER)
 
         retry = await expect(stream, "retry_after")
 
@@ -368,8 +389,8 @@ async def test_too_large_a_message_is_refused(
 ):
     small = replace(settings, max_message_bytes=10_000, max_telemetry_bytes=5_000)
     home = Home(database, blobs, clock, tmp_path, small, rpc_server)
-    async with home.running() as channel:
-        stream = await connect(ControlPlaneServiceStub(channel), STRANGER)
+    async with home.running() as channel, calling(channel) as stub:
+        stream = await connect(stub, STRANGER)
         await stream.write(pb.ConnectRequest(status=pb.EdgeStatus(problems=["x" * 20_000])))
 
         assert await status_of(stream) is grpc.StatusCode.RESOURCE_EXHAUSTED
