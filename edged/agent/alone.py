@@ -23,7 +23,8 @@ async def alone(layout: Layout, stop: asyncio.Event) -> AsyncIterator[bool]:
     """Hold the data_dir's agent lock, waiting for whoever has it. False: stopped meanwhile."""
     layout.state.mkdir(parents=True, exist_ok=True)
     path = layout.state / "agent.lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # For reading: a file open for writing would keep its disk from being remounted.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         is_held = _is_locked(descriptor)
         while not (is_held or stop.is_set()):
