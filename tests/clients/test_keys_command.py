@@ -86,3 +86,9 @@ def test_unknown_authority_is_not_trusted(loopai):
 def test_group_stands_aside_for_its_subcommands(loopai):
     assert loopai("tickets").exit_code == 0
     assert "no-such-ticket" in loopai("tickets", "show", "no-such-ticket").stderr
+
+
+def test_examples_that_are_not_there_make_no_task(loopai, tmp_path):
+    refused = loopai("create", "late", "--examples", str(tmp_path / "none.jsonl"))
+    assert refused.exit_code == 2
+    assert "late" not in loopai("tasks", "--json").stdout

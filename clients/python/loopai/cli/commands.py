@@ -45,7 +45,13 @@ def create(
     task: TaskArgument,
     description: Annotated[str, typer.Option(help="What the task is, in words.")] = "",
     examples: Annotated[
-        Path | None, typer.Option(help="JSONL or CSV; `label` or `output` is the right answer.")
+        Path | None,
+        typer.Option(
+            help="JSONL or CSV; `label` or `output` is the right answer.",
+            exists=True,  # before the task is made
+            dir_okay=False,
+            readable=True,
+        ),
     ] = None,
     label_field: Annotated[str | None, typer.Option(help="Another name for `label`.")] = None,
 ) -> None:
@@ -111,7 +117,7 @@ def download(
     home: ControlPlane,
     task: TaskArgument,
     version: Annotated[int, typer.Argument(help="Its number.")],
-    to: Annotated[Path | None, typer.Option(help="[default: TASK-vN.zip]")] = None,
+    to: Annotated[Path | None, typer.Option(help="TASK-vN.zip, unless given.")] = None,
 ) -> None:
     """Save an artifact; run it alone with `python FILE < inputs.jsonl`."""
     path = to or Path(f"{task}-v{version}.zip")
