@@ -27,7 +27,10 @@ def new(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print a new key, once, and the entry for access.callers_file, which holds its hash."""
+    from pydantic import ValidationError
+
     from edged.deployment.callers import Caller
+    from edged.deployment.complaints import complaint
 
     key = f"edge_{secrets.token_urlsafe(32)}"
     try:
@@ -38,8 +41,8 @@ def new(
                 "scopes": scope or ["execute"],
             }
         )
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+    except ValidationError as error:
+        raise typer.BadParameter(complaint(error, Caller)) from error
     entry = {"name": name, "key_sha256": caller.key_sha256, "scopes": sorted(caller.scopes)}
     if json_output:
         typer.echo(json.dumps({"key": key, "caller": entry}))
