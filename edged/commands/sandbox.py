@@ -52,6 +52,7 @@ def try_(
 
     FILE holds {"name", "category", "code", "expect"} a line; expect is one or more of ok, blocked,
     timeout, memory, joined by |. A program that must be blocked returns PWNED… if it got through.
+    `code` defines run(input_data).
 
     Exit code 0: all as expected. 1: at least one differs. 2: the file, an option or this machine
     does not allow the trial.

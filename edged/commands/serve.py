@@ -43,8 +43,8 @@ def serve(
     api_key_file: Annotated[
         Path | None, typer.Option(help="File with the API key; or set LOOPAI_API_KEY.")
     ] = None,
-    grpc: Annotated[str | None, typer.Option(help="gRPC door. [default: 127.0.0.1:50051]")] = None,
-    http: Annotated[str | None, typer.Option(help="HTTP door. [default: 127.0.0.1:8080]")] = None,
+    grpc: Annotated[str | None, typer.Option(help="gRPC door; else 127.0.0.1:50051.")] = None,
+    http: Annotated[str | None, typer.Option(help="HTTP door; else 127.0.0.1:8080.")] = None,
     task: Annotated[
         list[str] | None, typer.Option(help="Serve only this task; may be repeated.")
     ] = None,
@@ -52,10 +52,13 @@ def serve(
         str | None, typer.Option(help="The task of requests that name none.")
     ] = None,
     rpc_server: Annotated[
-        str | None, typer.Option(help="ngh2, or grpcio, the reference. [default: ngh2]")
+        str | None, typer.Option(help="ngh2, unless grpcio, the reference.")
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Allow addresses other than loopback.")
+        bool,
+        typer.Option(
+            "--insecure", help="Permit other addresses than loopback without TLS or keys."
+        ),
     ] = False,
 ) -> None:
     """Serve programs over gRPC and HTTP until SIGTERM; a second SIGTERM stops at once.
