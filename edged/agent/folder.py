@@ -38,6 +38,8 @@ class FolderSource:
         if self._folder is None:
             await self._adopt()
             return
+        if not self._folder.is_dir():
+            log.warning("artifacts_folder_missing", folder=str(self._folder))
         while True:
             await self.scan(self._folder)
             await asyncio.sleep(SCAN_INTERVAL_S)
