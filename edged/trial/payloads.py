@@ -24,7 +24,7 @@ _KEYS: Final = {"name": str, "code": str, "expect": str}
 
 class PayloadsMalformed(PlatformError):
     code = "payloads_malformed"
-    text = "{file}, line {line}: {reason}"
+    text = "{place}: {reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ def read_payloads(path: Path) -> list[Payload]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
-        raise PayloadsMalformed(file=path, line=0, reason=error.strerror) from error
+        raise PayloadsMalformed(place=path, reason=error.strerror) from error
     return list(_payloads(path, lines))
 
 
@@ -51,7 +51,7 @@ def _payloads(path: Path, lines: list[bytes]) -> Iterator[Payload]:
             try:
                 yield _payload(json.loads(line))
             except ValueError as error:
-                raise PayloadsMalformed(file=path, line=number, reason=error) from error
+                raise PayloadsMalformed(place=f"{path}, line {number}", reason=error) from error
 
 
 def _payload(row: Any) -> Payload:

@@ -88,6 +88,19 @@ def test_group_stands_aside_for_its_subcommands(loopai):
     assert "no-such-ticket" in loopai("tickets", "show", "no-such-ticket").stderr
 
 
+def test_examples_that_are_refused_can_be_added_later(loopai, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("nonsense")
+
+    refused = loopai("create", "mended", "--examples", str(rows))
+    rows.write_text('{"text": "a", "label": "x"}\n')
+    added = loopai("examples", "mended", str(rows))
+
+    assert refused.exit_code != 0
+    assert "loopai examples mended" in refused.stderr
+    assert added.stdout == "mended: 1 examples stored\n"
+
+
 def test_examples_that_are_not_there_make_no_task(loopai, tmp_path):
     refused = loopai("create", "late", "--examples", str(tmp_path / "none.jsonl"))
     assert refused.exit_code == 2

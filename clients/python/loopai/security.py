@@ -26,6 +26,10 @@ class Tls:
     key: Path | None = None
 
     def __post_init__(self) -> None:
+        for name in ("ca", "certificate", "key"):  # a path as text will do
+            path = getattr(self, name)
+            if path is not None:
+                object.__setattr__(self, name, Path(path))
         if self.key is not None and self.certificate is None:
             raise ValueError("a client key needs its certificate")
 

@@ -20,7 +20,7 @@ from loopai.cli.terminal import (
     fail,
     show,
 )
-from loopai.controlplane import ControlPlane
+from loopai.controlplane import ControlPlane, ControlPlaneError
 
 app = typer.Typer(
     name="loopai",
@@ -57,9 +57,34 @@ def create(
 ) -> None:
     """Create a task, with its examples if given."""
     home.create_task(task, description=description)
-    if examples is not None:
-        stored = home.add_examples(task, examples, label_field=label_field)
-        typer.echo(f"{task}: {stored['stored']} examples stored")
+    if examples is None:
+        return
+    try:
+        _add(home, task, examples, label_field)
+    except ControlPlaneError:
+        hint = f"the task was made without examples; then: loopai examples {task} FILE"
+        typer.echo(f"loopai: {hint}", err=True)
+        raise
+
+
+@app.command("examples")
+@calls_home
+def add_examples(
+    home: ControlPlane,
+    task: TaskArgument,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL or CSV; `label` or `output` is the right answer.",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+        ),
+    ],
+    label_field: Annotated[str | None, typer.Option(help="Another name for `label`.")] = None,
+) -> None:
+    """Add examples to a task."""
+    _add(home, task, file, label_field)
 
 
 @app.command()
@@ -161,3 +186,8 @@ def edges(
     """List the enrolled edges."""
     columns = ("name", "deployment_id", "connected", "last_seen", "executions_total")
     show(home.edges(), columns, as_json=as_json)
+
+
+def _add(home: ControlPlane, task: str, file: Path, label_field: str | None) -> None:
+    stored = home.add_examples(task, file, label_field=label_field)
+    typer.echo(f"{task}: {stored['stored']} examples stored")
