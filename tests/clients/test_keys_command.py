@@ -104,4 +104,5 @@ def test_examples_that_are_refused_can_be_added_later(loopai, tmp_path):
 def test_examples_that_are_not_there_make_no_task(loopai, tmp_path):
     refused = loopai("create", "late", "--examples", str(tmp_path / "none.jsonl"))
     assert refused.exit_code == 2
-    assert "late" not in loopai("tasks", "--json").stdout
+    named = [task["name"] for task in json.loads(loopai("tasks", "--json").stdout)]
+    assert "late" not in named
