@@ -12,12 +12,16 @@ from edged.pool.values import ProgramSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What one program's isolation and limits make of the pool's settings."""
+    """What one program's isolation and limits make of the pool's settings.
+
+    has_overlap: a worker that has served its share stays until its successor has loaded.
+    """
 
     most_waiting: int
     most_calls: int
     ahead_calls: int
     recycle_after_calls: int
+    has_overlap: bool
     least_workers: int
     is_shared: bool
     warm_inputs: tuple[bytes, ...]
@@ -37,6 +41,7 @@ class Terms:
             most_calls=program.placement.calls_limit or sys.maxsize,
             ahead_calls=1 if is_fresh else settings.ahead_calls,
             recycle_after_calls=1 if is_fresh else settings.recycle_after_calls,
+            has_overlap=not is_fresh and not is_shared,
             least_workers=0 if is_shared else least,
             is_shared=is_shared,
             warm_inputs=() if is_fresh or is_shared else program.warm_inputs,

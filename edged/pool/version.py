@@ -150,6 +150,7 @@ class Version:
             self.loaded.set_result(None)
         elif not self._queue:
             self._warm(worker)
+        self._relieve()
         self._keep_minimum()
         self._hand_over()
         self._end_turn(worker)
@@ -161,11 +162,27 @@ class Version:
         self._losses = 0
         self._note(run_ns, calls)
         worker.set_niceness(self._niceness)
-        if worker.answered >= self._terms.recycle_after_calls and worker in self.workers:
-            self._release(worker)
-            self._grow()
+        if self._has_served_its_share(worker) and worker in self.workers:
+            self._recycle(worker)
         self._end_turn(worker)
         self._hand_over()
+
+    def _has_served_its_share(self, worker: Worker) -> bool:
+        return worker.answered >= self._terms.recycle_after_calls
+
+    def _recycle(self, worker: Worker) -> None:
+        """Replace a worker: it serves on, where it may, until its successor has loaded."""
+        if self._terms.has_overlap and (self.coming or self._crew.want(self)):
+            self.coming = max(1, self.coming)
+            return
+        self._release(worker)
+        self._grow()
+
+    def _relieve(self) -> None:
+        """Release the worker whose successor has come."""
+        served = next(filter(self._has_served_its_share, self.workers), None)
+        if served is not None:
+            self._release(served)
 
     def give_up(self, worker: Worker) -> None:
         """Let another version have a shared worker, and get in line for what still waits here."""
