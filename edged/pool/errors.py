@@ -23,7 +23,7 @@ class PoolError(PlatformError):
 
 class PoolFull(PoolError):
     code = "pool_full"
-    text = "{queued} calls of this program wait already, {running} run; try in {retry_after_ms} ms"
+    text = "{queued} calls of this program wait already; try again in {retry_after_ms} ms"
     retryable = True
 
 

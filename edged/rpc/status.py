@@ -3,6 +3,8 @@
 Runs in: the doors of the gateway. Never: decides anything; it translates.
 """
 
+from functools import lru_cache
+
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
@@ -30,14 +32,19 @@ def status_of(error: errors.LoopaiError) -> Code:
 
 def details_of(error: errors.LoopaiError) -> bytes:
     """Return a serialised google.rpc.Status for the trailer `grpc-status-details-bin`."""
-    reason = error_details_pb2.ErrorInfo(reason=error.code, domain="loopai")
-    details = [_packed(reason)]
-    if error.retryable:
+    retry_ms = int(str(error.facts.get("retry_after_ms", RETRY_HINT_MS)))
+    return _details(status_of(error), error.code, str(error), retry_ms if error.retryable else None)
+
+
+@lru_cache(64)  # who refuses in haste refuses alike
+def _details(status: Code, reason: str, message: str, retry_ms: int | None) -> bytes:
+    details = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain="loopai"))]
+    if retry_ms is not None:
         delay = duration_pb2.Duration()
-        delay.FromMilliseconds(int(str(error.facts.get("retry_after_ms", RETRY_HINT_MS))))
+        delay.FromMilliseconds(retry_ms)
         details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
-    status = status_pb2.Status(code=status_of(error), message=str(error), details=details)
-    return bytes(status.SerializeToString())
+    whole = status_pb2.Status(code=status, message=message, details=details)
+    return bytes(whole.SerializeToString())
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> any_pb2.Any:

@@ -1,6 +1,7 @@
 """Classes of isolation, minimum and warm workers, caps: on which terms a program is run."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,30 @@ async def test_a_minimum_of_workers_is_there_and_stays():
         await asyncio.sleep(1.2)  # the pool looks once a second
 
         assert pool.stats().by_key["echo"].workers == 2
+
+
+def wakeups(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+
+
+async def test_a_quick_program_leaves_a_worker_that_it_does_not_need_asleep():
+    async with Pool(PoolSettings(workers_min=2, workers_per_version=2)) as pool:
+        await pool.load("echo", ECHO)
+        await until(lambda: pool.stats().by_key["echo"].workers == 2)
+        await gather(pool, "echo", [b"1"] * 200)  # a first call takes long
+        pids = pool.worker_pids("echo")
+        before = [wakeups(pid) for pid in pids]
+
+        results: list[Result] = []
+        for number in range(500):
+            await until(lambda sent=number: sent - len(results) < 8)
+            pool.submit("echo", b"1", results.append)
+            await asyncio.sleep(0)  # the next one comes while this one runs
+        await until(lambda: len(results) == 500)
+
+        woken = [wakeups(pid) - then for pid, then in zip(pids, before, strict=True)]
+        assert min(woken) < max(woken) / 4
 
 
 async def test_a_version_that_sleeps_keeps_no_worker_and_wakes_at_a_call():
