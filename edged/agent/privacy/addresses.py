@@ -7,17 +7,14 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-import re2
-
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span, cover
 
 _DOT = r"(?: ?\[(?:\.|dot)\] ?|\((?:\.|dot)\)| \. |\.)"
-_DOTTED = re2.compile(rf"(?i)[0-9]+(?:{_DOT}[0-9]+){{3,}}")
-_COLONED = re2.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:(?:[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*)")
+_DOTTED = Form(rf"(?i)[0-9]+(?:{_DOT}[0-9]+){{3,}}")
+_COLONED = Form(r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:(?:[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f]*)")
 # Names that providers make of addresses.
-_HOST = re2.compile(
-    r"(?i)\b(?:ip|ec2|host|client|static|dynamic|pool|dsl)-([0-9]{1,3}(?:-[0-9]{1,3}){3})"
-)
+_HOST = Form(r"(?i)\b(?:ip|ec2|host|client|static|dynamic|pool|dsl)-([0-9]{1,3}(?:-[0-9]{1,3}){3})")
 _NUMBER = re.compile(r"[0-9]+")
 # Four-part versions and numbers of chapters are what looks like an address and is common.
 _VERSION = re.compile(
@@ -35,15 +32,15 @@ _CLOCKS = re.compile(r"\d{1,2}::\d{1,2}")
 
 def find_ips(text: str) -> Iterator[Span]:
     # Version 6 first: its last 32 bits may be written as version 4.
-    long = [span for match in _COLONED.finditer(text) if (span := _ip6(text, *match.span()))]
+    long = [span for place in _COLONED.places(text) if (span := _ip6(text, *place))]
     yield from long
-    text = cover(text, long)
-    for match in _DOTTED.finditer(text):
-        if _is_ip4(match.group()) and not _is_version(text, *match.span()):
-            yield Span.of(match, Kind.IP)
-    for match in _HOST.finditer(text):
-        if _is_ip4(match.group(1)):
-            yield Span.of(match, Kind.IP, 1)
+    text = cover(text, [span.place for span in long])
+    for start, end in _DOTTED.places(text):
+        if _is_ip4(text[start:end]) and not _is_version(text, start, end):
+            yield Span(start, end, Kind.IP)
+    for start, end in _HOST.places(text, 1):
+        if _is_ip4(text[start:end]):
+            yield Span(start, end, Kind.IP)
 
 
 def _is_ip4(written: str) -> bool:

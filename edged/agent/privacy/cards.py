@@ -6,16 +6,16 @@ Pure. Used by: detection. Never: takes digits for a card whose rules they break.
 import re
 from collections.abc import Iterator
 
-import re2
 from stdnum import luhn
 
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span, is_fraction
 
 _CARD_DIGITS = range(12, 20)
 _SHORT_DIGITS = range(12, 14)  # old ones; among other numbers they would be found by chance
-_DIGITS = re2.compile(r"[0-9](?:[\s.\-_/]{0,3}[0-9]){11,}")
+_DIGITS = Form(r"[0-9](?:[\s.\-_/]{0,3}[0-9]){11,}")
 # Signs that also separate numbers of a list: only four groups of four, and no fifth beside them.
-_LISTED = re2.compile(r"[0-9]{4}(?: ?[,:;|*+~\\#] ?[0-9]{4}){3}")
+_LISTED = Form(r"[0-9]{4}(?: ?[,:;|*+~\\#] ?[0-9]{4}){3}")
 _LIST_GOES_ON = re.compile(r" ?[,:;|*+~\\#]? ?[0-9]")
 _LIST_CAME_BEFORE = re.compile(r"[0-9] ?[,:;|*+~\\#]? ?\Z")
 _MOST_GROUPS = 6  # of three digits and more: a card in four, its end, its code
@@ -43,15 +43,15 @@ Groups = list[tuple[int, int]]  # where each group of digits starts and ends
 
 def find_cards(text: str) -> Iterator[Span]:
     """A card fills whole groups of digits: `12 4111 1111 1111 1111` holds one, from its `4` on."""
-    for run in _DIGITS.finditer(text):
-        groups = [match.span() for match in _GROUP.finditer(text, run.start(), run.end())]
+    for run in _DIGITS.places(text):
+        groups = [match.span() for match in _GROUP.finditer(text, *run)]
         if _is_one_card(text, groups):
             yield Span(groups[0][0], groups[-1][1], Kind.CARD)
         else:
             yield from _cards_among(text, groups)
-    for match in _LISTED.finditer(text):
-        if _is_alone(text, *match.span()) and _is_card(_digits(match.group())):
-            yield Span.of(match, Kind.CARD)
+    for start, end in _LISTED.places(text):
+        if _is_alone(text, start, end) and _is_card(_digits(text[start:end])):
+            yield Span(start, end, Kind.CARD)
 
 
 def _cards_among(text: str, groups: Groups) -> Iterator[Span]:

@@ -6,11 +6,10 @@ Pure. Used by: detection. Never: tries one out.
 import re
 from collections.abc import Iterator
 
-import re2
-
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span
 
-_MADE = re2.compile(
+_MADE = Form(
     r"\b(?:"
     r"(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}"  # Amazon
     r"|gh[pousr]_[0-9A-Za-z]{30,}|github_pat_[0-9A-Za-z_]{30,}|glpat-[0-9A-Za-z_\-]{20,}"
@@ -26,16 +25,16 @@ _MADE = re2.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
 )
 # The word, a sign or "is", and then something that is no word.
-_NAMED = re2.compile(
+_NAMED = Form(
     r"(?i)(?:api[ _\-]?key|access[ _\-]?key(?:[ _\-]?id)?|secret(?:[ _\-](?:access[ _\-])?key)?"
     r"|token|credential|auth(?:orization)?|key)[\"']?(?: ?[:=] ?| is )[\"']?"
     r"(?:(?:bearer|basic|token) )?([0-9A-Za-z_\-./+=~]{12,})"
 )
-_BEARER = re2.compile(r"(?i)\b(?:bearer|basic) ([0-9A-Za-z_\-./+=~]{12,})")
-_PASSWORD = re2.compile(
+_BEARER = Form(r"(?i)\b(?:bearer|basic) ([0-9A-Za-z_\-./+=~]{12,})")
+_PASSWORD = Form(
     r"(?i)(?:passw(?:or)?d|passphrase|pwd|passcode)[\"']?(?: ?[:=] ?| is )[\"']?([^\s\"',;]{4,})"
 )
-_IN_ADDRESS = re2.compile(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@")
+_IN_ADDRESS = Form(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@")
 _SECRET_NAME = re.compile(
     r"(?i)(?:passw(?:or)?d|passphrase|passcode|\bpwd|api_?key|private_?key|secret|credential"
     r"|(?:access|auth|refresh|bearer|id|session)_?token|access_?key)s?$"
@@ -48,14 +47,14 @@ def is_secret_name(name: str) -> bool:
 
 
 def find_secrets(text: str) -> Iterator[Span]:
-    for match in _MADE.finditer(text):
-        yield Span.of(match, Kind.SECRET)
+    for start, end in _MADE.places(text):
+        yield Span(start, end, Kind.SECRET)
     for form, is_one in ((_NAMED, _is_random), (_BEARER, _is_random), (_PASSWORD, _is_no_word)):
-        for match in form.finditer(text):
-            if is_one(match.group(1)):
-                yield Span.of(match, Kind.SECRET, 1)
-    for match in _IN_ADDRESS.finditer(text):
-        yield Span.of(match, Kind.SECRET, 1)
+        for start, end in form.places(text, 1):
+            if is_one(text[start:end]):
+                yield Span(start, end, Kind.SECRET)
+    for start, end in _IN_ADDRESS.places(text, 1):
+        yield Span(start, end, Kind.SECRET)
 
 
 def _is_random(value: str) -> bool:

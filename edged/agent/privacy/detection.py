@@ -10,13 +10,13 @@ judge only the short spans that patterns found. Regular expressions alone, as fi
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from edged.agent.privacy.addresses import find_ips
 from edged.agent.privacy.cards import find_cards
 from edged.agent.privacy.credentials import find_secrets, is_secret_name
 from edged.agent.privacy.emails import find_emails
 from edged.agent.privacy.folding import fold
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.harmless import cover_harmless
 from edged.agent.privacy.ibans import find_ibans
 from edged.agent.privacy.phones import find_named_phones, find_written_phones
@@ -42,16 +42,15 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A customer's own. expression: compiled by re2; a match's first group, else all of it."""
+    """A customer's own: a match's first group, else all of it."""
 
     kind: str
-    expression: Any
+    form: Form
 
     def find(self, text: str) -> Iterator[Span]:
-        group = min(self.expression.groups, 1)
-        for match in self.expression.finditer(text):
-            if match.end(group) > match.start(group):
-                yield Span.of(match, self.kind, group)
+        for start, end in self.form.places(text, min(self.form.groups, 1)):
+            if end > start:
+                yield Span(start, end, self.kind)
 
 
 def find(text: str, context: str = "", patterns: Sequence[Pattern] = ()) -> list[Span]:
@@ -79,7 +78,7 @@ def _found(text: str, begin: int, patterns: Sequence[Pattern]) -> Iterator[Span]
     for detect in detectors:
         spans = [span for span in detect(text) if span.start >= begin]
         yield from spans
-        text = cover(text, spans) if spans else text
+        text = cover(text, [span.place for span in spans]) if spans else text
         if detect is find_secrets:
             text = cover_harmless(text)  # a secret may well be a UUID
 

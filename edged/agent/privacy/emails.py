@@ -6,8 +6,7 @@ Pure. Used by: detection. Never: resolves a name.
 import re
 from collections.abc import Iterator
 
-import re2
-
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span
 
 _WORD = r"\p{L}\p{M}\p{N}"
@@ -18,21 +17,21 @@ _TOP = r"(?:xn--[A-Za-z0-9\-]+|\p{L}[\p{L}\p{M}]+)"
 _DOT = r"(?:\.|\[\.\]|\(\.\))"
 _LABEL = rf"[{_WORD}_\-]+"
 # The @ also as it stands in links, in HTML and in JSON within JSON.
-_PLAIN = re2.compile(
+_PLAIN = Form(
     rf"{_LOCAL}(?:@|%40|&#64;|&#x40;|&commat;|\\u0040)"
     rf"(?:(?:{_LABEL}{_DOT})+{_TOP}|\[[0-9A-Za-z:.]+\]|[0-9]+(?:\.[0-9]+){{3}}|localhost\b)"
 )
 _OPEN, _CLOSE = r" ?[\[({<] ?", r" ?[\])}>] ?"
 _SPELLED_DOT = rf"(?:\.|{_OPEN}(?:dot|\.|punkt|punto){_CLOSE}|_dot_)"
-_BRACKETED = re2.compile(
+_BRACKETED = Form(
     rf"(?i){_LOCAL}(?:{_OPEN}(?:at|@|arroba){_CLOSE})(?:{_LABEL}{_SPELLED_DOT})+{_TOP}"
 )
 # With spaces or bare words only before a known end: "meet @ noon. it rained" is no address.
 _KNOWN_TOP = (
     r"(?:com|org|net|edu|gov|info|biz|io|ai|dev|app|de|uk|fr|nl|ch|eu|es|pl|ru|jp|cn|br|au|ca|se)\b"
 )
-_SPACED = re2.compile(rf"(?i){_LOCAL} ?@ ?(?:[{_WORD}\-]+ ?\. ?)+{_KNOWN_TOP}")
-_SPOKEN = re2.compile(
+_SPACED = Form(rf"(?i){_LOCAL} ?@ ?(?:[{_WORD}\-]+ ?\. ?)+{_KNOWN_TOP}")
+_SPOKEN = Form(
     rf"(?i)[{_WORD}._%+\-]+(?: at | ?_at_ ?)(?:[{_WORD}\-]+(?: dot |_dot_))+{_KNOWN_TOP}"
 )
 _FORMS = (_PLAIN, _BRACKETED, _SPACED, _SPOKEN)
@@ -43,6 +42,6 @@ _NOBODY = re.compile(r"(?:git|hg|svn)@[\w.\-]+[:/]|[^@]+@[1-4]x\.(?:png|jpe?g|we
 def find_emails(text: str) -> Iterator[Span]:
     """Spans may overlap: a spaced address holds a plain one."""
     for form in _FORMS:
-        for match in form.finditer(text):
-            if not _NOBODY.match(text, match.start()):
-                yield Span.of(match, Kind.EMAIL)
+        for start, end in form.places(text):
+            if not _NOBODY.match(text, start):
+                yield Span(start, end, Kind.EMAIL)

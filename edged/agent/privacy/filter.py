@@ -92,7 +92,7 @@ class PrivacyFilter:
     def fingerprint(self) -> str:
         """Return what this filter is told by: a batch sealed under another one is filtered anew."""
         how = self._scrubbing
-        patterns = [(pattern.kind, pattern.expression.pattern) for pattern in how.patterns]
+        patterns = [(pattern.kind, pattern.form.expression) for pattern in how.patterns]
         facts = (str(self.mode), self._hash_inputs, how.detect, patterns, how.rules)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

@@ -29,8 +29,8 @@ def make_filter(deployment: Deployment, key: bytes, mode: Mode | None = None) ->
 
 
 def _patterns(written: Mapping[str, str]) -> "tuple[Pattern, ...]":
-    import re2  # like the detectors: only where text is looked at
-
+    # Like the detectors: only where text is looked at.
     from edged.agent.privacy.detection import Pattern
+    from edged.agent.privacy.forms import Form
 
-    return tuple(Pattern(name.upper(), re2.compile(text)) for name, text in written.items())
+    return tuple(Pattern(name.upper(), Form(text)) for name, text in written.items())

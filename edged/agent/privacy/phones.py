@@ -10,49 +10,44 @@ or under such a key; forms without `+` do not count after "order", "invoice" and
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import phonenumbers
-import re2
 
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span, is_fraction, is_inside_digits
 
 # Whose national numbers are known without a country code: large populations, and plans that
 # differ enough for their neighbours' numbers to be valid in one of them.
 _REGIONS = ("US", "GB", "DE", "FR", "IT", "AU", "IN", "JP", "NL", "CH")
 _SEPARATOR = r"(?: ?[\-./_ ] ?)"
-_EXTENSION = r"(?:[ ,]{0,2}(?:x|ext\.?|extension) ?[0-9]{1,6})?"
-_WRITTEN = re2.compile(
-    r"(?i)("
-    r"(?:\(?\+|%2B) ?\(?[0-9][0-9 ().\-/]{5,24}[0-9]"
+_EXTENSION = re.compile(r"(?i)[ ,]{0,2}(?:x|ext\.?|extension) ?[0-9]{1,6}")
+_WRITTEN = Form(
+    r"(?:\(?\+|%2[Bb]) ?\(?[0-9][0-9 ().\-/]{5,24}[0-9]"
     r"|011[ .\-][0-9][0-9 ().\-/]{6,20}[0-9]"
     rf"|\(?0[0-9]{{1,5}}\)?(?:{_SEPARATOR}?\([0-9]{{1,5}}\)|{_SEPARATOR}[0-9]{{2,8}}){{1,6}}"
     r"|0[1-9][0-9]{8,9}"
     rf"|(?:1{_SEPARATOR}?)?(?:\([0-9]{{3}}\){_SEPARATOR}?|[0-9]{{3}}{_SEPARATOR})"
     rf"[0-9]{{3}}{_SEPARATOR}[0-9]{{4}}"
-    rf"){_EXTENSION}"
 )
 # National forms of large countries: China, Brazil, Spain and Portugal, India, Russia.
-_NATIONAL = re2.compile(
-    r"(1[3-9][0-9][ \-][0-9]{4}[ \-][0-9]{4}"
+_NATIONAL = Form(
+    r"1[3-9][0-9][ \-][0-9]{4}[ \-][0-9]{4}"
     r"|(?:\([1-9][0-9]\) ?|[1-9][0-9] )9?[0-9]{4}-[0-9]{4}"
     r"|[679][0-9]{2}[ \-][0-9]{2}[ \-][0-9]{2}[ \-][0-9]{2}"
     r"|[6-9][0-9]{4}[ \-][0-9]{5}"
     r"|8[ \-]?\(?[0-9]{3}\)?[ \-][0-9]{3}-[0-9]{2}-[0-9]{2}"
-    r"|(?:\+?1[ \-.])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[\-.])[2-9][0-9]{6})"
+    r"|(?:\+?1[ \-.])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}[\-.])[2-9][0-9]{6}"
 )
 _DIGITS = r"\+?\(?[0-9][0-9 ().\-/]{5,18}[0-9]"
 _LIST = rf"({_DIGITS}(?:(?: ?[,;/&] ?| or | and ){_DIGITS})*)"
-_NAMED = re2.compile(
+_NAMED = Form(
     r"(?i)(?:phone|mobile|handset|whats ?app|[☎☏📞📱📲]"
     r"|(?:\b|_)(?:tel|telefono?|cell|fax|sms|mob|ph|msisdn)(?:\b|_))"
     rf"[^0-9+(\n]{{0,20}}{_LIST}"
 )
-_NAMED_AFTER = re2.compile(
-    rf"(?i)({_DIGITS}) ?\(?(?:mobile|cell|phone|tel|fax|whats ?app|voicemail)\b"
-)
+_NAMED_AFTER = Form(rf"(?i)({_DIGITS}) ?\(?(?:mobile|cell|phone|tel|fax|whats ?app|voicemail)\b")
 # No colon after the verbs: "text" and "message" are also keys that any text stands under.
-_HINTED = re2.compile(
+_HINTED = Form(
     r"(?i)\b(?:(?:call|text|ring|dial|reach|message|(?:my|our|his|her|their) number)\b"
     rf"[^0-9+(\n:]{{0,20}}|contact\b[^0-9+(\n]{{0,20}}){_LIST}"
 )
@@ -69,7 +64,7 @@ _JOINED = re.compile(r"(?i)(?:[0-9][\-/._]|(?<!tel)(?<!phone)(?<!mobile)(?<!cell
 _IN_ROW = re.compile(r"[0-9][ \t]\Z")
 _ROW_GOES_ON = re.compile(r"[ \t][0-9]{3}")
 _POST_CODE = re.compile(r"0[0-9]{4}-[0-9]{4}")  # United States, ZIP+4
-_ONE = re2.compile(_DIGITS)
+_ONE = Form(_DIGITS)
 _COUNTS = range(7, 18)  # digits of a number: E.164 allows 15, an international prefix adds two
 _GROUP_END = re.compile(r"[0-9]\)?(?![0-9)])")
 _TIME = re.compile(r"[0-9]:[0-9]{2}(?![0-9])")  # 15:41:04 -0600 is not a trunk zero
@@ -84,25 +79,30 @@ Judge = Callable[[str], bool]
 def find_written_phones(text: str) -> Iterator[Span]:
     """Find numbers by their form."""
     for form in (_WRITTEN, _NATIONAL):
-        place = found_end = 0
-        while match := form.search(text, place):
-            start, end = match.span(1)
-            place = end
-            kept = _kept(text, match) if _may_be_phone(text, match, found_end) else 0
+        found_end = 0
+        places = form.places(text)
+        while place := next(places, None):
+            start, end = place
+            kept = _kept(text, start, end, form) if _may_be_phone(text, *place, found_end) else 0
             if kept:
-                found_end = match.end() if kept == end - start else start + kept
-                place = found_end  # what the form took beyond it may be the next number
+                found_end = _end_of_extension(text, end) if kept == end - start else start + kept
                 yield Span(start, found_end, Kind.PHONE)
+                if found_end != end:  # what the form took beyond it may be the next number
+                    places = form.places(text, begin=found_end)
 
 
-def _may_be_phone(text: str, match: Any, found_end: int) -> bool:
+def _end_of_extension(text: str, end: int) -> int:
+    extension = _EXTENSION.match(text, end)
+    return extension.end() if extension else end
+
+
+def _may_be_phone(text: str, start: int, end: int, found_end: int) -> bool:
     """found_end: where the number before this one ends."""
-    start, end = match.span()
     if text[max(0, start - 1) : start].isdigit() or is_fraction(text, start):
         return False
     if _TIME.match(text, max(0, start - 2)):
         return False
-    written = match.group(1)
+    written = text[start:end]
     before = text[max(found_end, start - _COUNTED_CHARS) : start]
     return written[0] in "+%(" or not _is_something_else(before, text[end:], written)
 
@@ -114,13 +114,13 @@ def _is_something_else(before: str, behind: str, written: str) -> bool:
     return bool(is_row and written[0] != "0" and written.replace(" ", "").isdigit())
 
 
-def _kept(text: str, match: Any) -> int:
+def _kept(text: str, start: int, end: int, form: Form) -> int:
     """Return how many characters of what the form took are a number; 0: none."""
-    written = str(match.group(1))
-    if text[match.end() : match.end() + 1].isdigit():
+    written = text[start:end]
+    if text[end : end + 1].isdigit():
         written = written.rstrip("0123456789")  # it took half of a group
         return _longest(written, _judge_of(written)) if written else 0
-    return len(written) if match.re is _NATIONAL else _longest(written, _judge_of(written))
+    return len(written) if form is _NATIONAL else _longest(written, _judge_of(written))
 
 
 def find_named_phones(text: str) -> Iterator[Span]:
@@ -130,11 +130,11 @@ def find_named_phones(text: str) -> Iterator[Span]:
     yield from _beside(text, _HINTED, _is_likely)
 
 
-def _beside(text: str, words: Any, judge: Judge) -> Iterator[Span]:
-    for match in words.finditer(text):
-        for one in _ONE.finditer(match.group(1)):
-            start = match.start(1) + one.start()
-            kept = _longest(one.group(), judge)
+def _beside(text: str, words: Form, judge: Judge) -> Iterator[Span]:
+    for first, last in words.places(text, 1):
+        for begin, end in _ONE.places(text[first:last]):
+            start = first + begin
+            kept = _longest(text[start : first + end], judge)
             before = text[max(0, start - _COUNTED_CHARS) : start]
             if judge is _is_likely and _COUNTED.search(before):
                 continue
@@ -177,10 +177,23 @@ def _is_international(written: str) -> bool:
     """Of the country it names, with its area: `+1000000` counts something."""
     if "(" in written and _count_digits(written) in range(9, 16):
         return True
+    if any(map(_is_whole, _splits("".join(filter(str.isdigit, written))))):
+        return True
     try:
-        number = phonenumbers.parse(written, None)
+        return _is_whole(phonenumbers.parse(written, None))
     except phonenumbers.NumberParseException:
         return False
+
+
+def _splits(digits: str) -> Iterator[phonenumbers.PhoneNumber]:
+    """Yield country and number as they stand: parsing looks for more, and takes .05 ms."""
+    for size in (1, 2, 3):
+        country = int(digits[:size])
+        if country in phonenumbers.COUNTRY_CODE_TO_REGION_CODE and len(digits) > size:
+            yield phonenumbers.PhoneNumber(country, int(digits[size:]))
+
+
+def _is_whole(number: phonenumbers.PhoneNumber) -> bool:
     length = phonenumbers.is_possible_number_with_reason(number)
     return length == phonenumbers.ValidationResult.IS_POSSIBLE
 

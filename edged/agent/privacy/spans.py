@@ -6,7 +6,6 @@ Pure. Never: holds the text itself.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 COVER = "\x1a"  # stands for found text while later detectors look; matches none of their patterns
 
@@ -31,16 +30,15 @@ class Span:
     end: int
     kind: str
 
-    @classmethod
-    def of(cls, match: Any, kind: str, group: int = 0) -> "Span":
-        """Return where a group of a match of re or re2 stands."""
-        return cls(match.start(group), match.end(group), kind)
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.start, self.end
 
 
-def cover(text: str, spans: Iterable[Span]) -> str:
-    """Return the text, as long as before, with the spans blanked out."""
-    for span in spans:
-        text = text[: span.start] + COVER * (span.end - span.start) + text[span.end :]
+def cover(text: str, places: Iterable[tuple[int, int]]) -> str:
+    """Return the text, as long as before, blanked out from start to end of each place."""
+    for start, end in places:
+        text = text[:start] + COVER * (end - start) + text[end:]
     return text
 
 

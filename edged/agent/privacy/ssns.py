@@ -3,34 +3,35 @@
 Pure. Used by: detection. Never: takes nine bare digits for one without a word beside them.
 """
 
+import re
 from collections.abc import Iterator
 
-import re2
-
+from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span, is_inside_digits
 
-_SEPARATED = re2.compile(r"([0-9]{3})( ?[ .\-_/] ?)([0-9]{2})( ?[ .\-_/] ?)([0-9]{4})")
+_SEPARATED = Form(r"[0-9]{3} ?[ .\-_/] ?[0-9]{2} ?[ .\-_/] ?[0-9]{4}")
+_PARTS = re.compile(r"([0-9]+)([^0-9]+)([0-9]+)([^0-9]+)([0-9]+)")
 _NUMBER = r"\(?[0-9]{3}\)?(?: ?[ .\-_/] ?)?[0-9]{2}[ .\-_/]?[0-9](?:[ .\-_/]?[0-9]){3}"
 _NAME = (
     r"(?:ssns?|ss ?#|ss[ _]?no|soc(?:ial|\.)?[ _\-]?(?:sec(?:urity|\.)?|ins(?:urance)?)"
     r"|tax(?:payer)?[ _\-]?(?:id|ident)\w*|i?tin|social(?: (?:is|no|num(?:ber)?)|[:#=]))"
 )
 # Beside their name nine digits are one, however they are grouped. Zeros in front get lost in JSON.
-_NAMED = re2.compile(rf"(?i)(?:\b|_){_NAME}[^0-9\n(]{{0,24}}({_NUMBER}|[0-9]{{7,8}})")
-_NAMED_AFTER = re2.compile(rf"(?i)({_NUMBER})[^0-9\n]{{0,16}}(?:\b|_){_NAME}")
+_NAMED = Form(rf"(?i)(?:\b|_){_NAME}[^0-9\n(]{{0,24}}({_NUMBER}|[0-9]{{7,8}})")
+_NAMED_AFTER = Form(rf"(?i)({_NUMBER})[^0-9\n]{{0,16}}(?:\b|_){_NAME}")
 _TAXPAYER_GROUPS = (*range(50, 66), *range(70, 89), *range(90, 93), *range(94, 100))
 
 
 def find_ssns(text: str) -> Iterator[Span]:
-    for match in _SEPARATED.finditer(text):
-        area, before, group, after, serial = match.groups()
-        is_alone = not is_inside_digits(text, *match.span())
+    for start, end in _SEPARATED.places(text):
+        area, before, group, after, serial = _PARTS.findall(text[start:end])[0]
+        is_alone = not is_inside_digits(text, start, end)
         if is_alone and before == after and _is_issued(area + group + serial):
-            yield Span.of(match, Kind.SSN)
+            yield Span(start, end, Kind.SSN)
     for form in (_NAMED, _NAMED_AFTER):
-        for match in form.finditer(text):
-            if not is_inside_digits(text, *match.span(1)) and _may_be_one(match.group(1)):
-                yield Span.of(match, Kind.SSN, 1)
+        for start, end in form.places(text, 1):
+            if not is_inside_digits(text, start, end) and _may_be_one(text[start:end]):
+                yield Span(start, end, Kind.SSN)
 
 
 def _may_be_one(written: str) -> bool:
