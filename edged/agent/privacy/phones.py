@@ -19,6 +19,14 @@ from edged.agent.privacy.spans import Kind, Span, is_fraction, is_inside_digits
 # Whose national numbers are known without a country code: large populations, and plans that
 # differ enough for their neighbours' numbers to be valid in one of them.
 _REGIONS = ("US", "GB", "DE", "FR", "IT", "AU", "IN", "JP", "NL", "CH")
+_PLANS = tuple(
+    (
+        phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or "",
+        phonenumbers.country_code_for_region(region),
+        region,
+    )
+    for region in _REGIONS
+)
 _SEPARATOR = r"(?: ?[\-./_ ] ?)"
 _EXTENSION = re.compile(r"(?i)[ ,]{0,2}(?:x|ext\.?|extension) ?[0-9]{1,6}")
 _WRITTEN = Form(
@@ -65,7 +73,8 @@ _IN_ROW = re.compile(r"[0-9][ \t]\Z")
 _ROW_GOES_ON = re.compile(r"[ \t][0-9]{3}")
 _POST_CODE = re.compile(r"0[0-9]{4}-[0-9]{4}")  # United States, ZIP+4
 _ONE = Form(_DIGITS)
-_COUNTS = range(7, 18)  # digits of a number: E.164 allows 15, an international prefix adds two
+_MOST_DIGITS = 15  # E.164
+_COUNTS = range(7, 18)  # digits of a number, with an international prefix's two
 _GROUP_END = re.compile(r"[0-9]\)?(?![0-9)])")
 _TIME = re.compile(r"[0-9]:[0-9]{2}(?![0-9])")  # 15:41:04 -0600 is not a trunk zero
 _DATE = re.compile(
@@ -169,15 +178,19 @@ def _judge_of(written: str) -> Judge:
     return lambda part: _count_digits(part) >= 10
 
 
+def _digits(written: str) -> str:
+    return "".join(filter(str.isdigit, written))
+
+
 def _count_digits(written: str) -> int:
-    return sum(map(str.isdigit, written))
+    return len(_digits(written))
 
 
 def _is_international(written: str) -> bool:
     """Of the country it names, with its area: `+1000000` counts something."""
     if "(" in written and _count_digits(written) in range(9, 16):
         return True
-    if any(map(_is_whole, _splits("".join(filter(str.isdigit, written))))):
+    if any(map(_is_whole, _splits(_digits(written)))):
         return True
     try:
         return _is_whole(phonenumbers.parse(written, None))
@@ -201,12 +214,13 @@ def _is_whole(number: phonenumbers.PhoneNumber) -> bool:
 def _is_domestic(written: str) -> bool:
     """Given out somewhere; or as long and written like one, as in films and examples."""
     is_grouped = not written.isdigit() and _count_digits(written) in (10, 11)
-    return (is_grouped and _is_possible(written)) or _is_valid(written)
+    return is_grouped or _is_valid(written)
 
 
 def _is_possible(written: str) -> bool:
     """Length alone; the word beside it says the rest."""
-    return any(_has_length(written, region) for region in _REGIONS)
+    digits = _digits(written)
+    return len(digits) <= _MOST_DIGITS or digits.startswith(("00", "011"))
 
 
 def _is_likely(written: str) -> bool:
@@ -215,19 +229,15 @@ def _is_likely(written: str) -> bool:
 
 
 def _is_valid(written: str) -> bool:
-    """Some country gives out such numbers."""
-    return any(_is_assignable(written, region) for region in _REGIONS)
+    """Some country gives out such numbers, called from within it."""
+    digits = _digits(written)
+    return any(
+        _is_given_out(digits.removeprefix(trunk), country, region)
+        for trunk, country, region in _PLANS
+    )
 
 
-def _has_length(written: str, region: str) -> bool:
-    try:
-        return phonenumbers.is_possible_number(phonenumbers.parse(written, region))
-    except phonenumbers.NumberParseException:
-        return False
-
-
-def _is_assignable(written: str, region: str) -> bool:
-    try:
-        return phonenumbers.is_valid_number(phonenumbers.parse(written, region))
-    except phonenumbers.NumberParseException:
-        return False
+def _is_given_out(digits: str, country: int, region: str) -> bool:
+    zeros = len(digits) - len(digits.lstrip("0"))
+    number = phonenumbers.PhoneNumber(country, int(digits or "0"), None, zeros > 0, zeros or None)
+    return bool(phonenumbers.is_valid_number_for_region(number, region))
