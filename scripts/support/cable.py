@@ -1,11 +1,13 @@
 """A cable between an edge and its control plane that can be pulled.
 
-Runs in: chaos, in a thread of its own. Talks to: one address, on loopback. Never: looks at what it
-carries; pulled, it drops what it had and refuses everything.
+Runs in: chaos and tests, in a thread of its own. Talks to: one address, on loopback. Never: looks
+at what it carries; pulled, it drops what it had and refuses everything.
 """
 
 import asyncio
 import threading
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +22,7 @@ class Cable:
         self._host, _, port = target.rpartition(":")
         self._port = int(port)
         self._is_in = True
+        self._connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._is_ready = threading.Event()
@@ -33,6 +36,9 @@ class Cable:
 
     def plug(self) -> None:
         self._loop.call_soon_threadsafe(self._plug)
+
+    def on_up(self, connection: int, content: bytes) -> None:
+        """Called in the cable's thread with what is on its way to the target."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -77,14 +83,22 @@ class Cable:
             writer.transport.abort()
             return
         self._writers |= {writer, far_writer}
+        self._connections += 1
+        see = partial(self.on_up, self._connections)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._carry(reader, far_writer))
+            tasks.create_task(self._carry(reader, far_writer, see))
             tasks.create_task(self._carry(far_reader, writer))
         self._writers -= {writer, far_writer}
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        see: Callable[[bytes], None] = lambda _content: None,
+    ) -> None:
         try:
             while content := await reader.read(CHUNK):
+                see(content)
                 writer.write(content)
                 await writer.drain()
         except OSError:

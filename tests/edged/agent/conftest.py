@@ -1,5 +1,8 @@
 """A data_dir and the parts that most of the agent's tests need."""
 
+import asyncio
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sampler
 from edged.deployment.telling import Privacy
 from tests.fakes.clock import FakeClock
+from tests.fakes.http_oracle import HttpOracleServer
 
 
 @pytest.fixture
@@ -56,3 +60,18 @@ def recorder(make_recorder) -> Recorder:
 @pytest.fixture
 def releaser(make_releaser) -> Releaser:
     return make_releaser(Mode.BALANCED)
+
+
+@pytest.fixture
+def oracle_server() -> Iterator[HttpOracleServer]:
+    """A server in a thread of its own: starting an edge blocks this one."""
+    server = HttpOracleServer(lambda _: "ham")
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result()
+    yield server
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()

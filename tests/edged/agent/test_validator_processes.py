@@ -1,11 +1,8 @@
 """A real edge validates its own executions, and its agent dies in the middle."""
 
-import asyncio
 import json
 import os
 import signal
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +13,10 @@ from edged.artifacts.archive import pack
 from edged.datasets.layout import Layout
 from edged.deployment.checking import Sampling
 from scripts.support.stack import EdgeProcess, until
-from tests.fakes.http_oracle import HttpOracleServer
 
 pytestmark = pytest.mark.processes
 WRONG_HALF = 'def run(input_data):\n    return "spam" if len(input_data["text"]) % 2 else "ham"\n'
 RIGHT = 'def run(input_data):\n    return "ham"\n'
-
-
-@pytest.fixture
-def oracle() -> Iterator[HttpOracleServer]:
-    """A server in a thread of its own: starting an edge blocks this one."""
-    server = HttpOracleServer(lambda _: "ham")
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result()
-    yield server
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
 
 
 def call(edge: EdgeProcess, task: str, number: int) -> list[str]:
@@ -60,9 +41,9 @@ def drawn(edge: EdgeProcess, ids: list[str]) -> set[str]:
     return {name for name in ids if sampler.audit(name) is not None}
 
 
-def test_a_killed_agent_validates_exactly_what_it_drew(start_edge, make_artifact, oracle):
-    oracle.delay_s = 0.02
-    asked = {"oracle": "http", "url": oracle.url}
+def test_a_killed_agent_validates_exactly_what_it_drew(start_edge, make_artifact, oracle_server):
+    oracle_server.delay_s = 0.02
+    asked = {"oracle": "http", "url": oracle_server.url}
     edge = start_edge(
         make_artifact(WRONG_HALF, task="mail"), sampling={"rate": 0.2}, validation={"mail": asked}
     )
