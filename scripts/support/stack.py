@@ -27,7 +27,9 @@ class Process:
     """One daemon; its standard error, JSON lines, goes to a file."""
 
     def __init__(self, module: str, arguments: list[str], log: Path, **environment: str) -> None:
-        self._command = [sys.executable, "-m", module, *arguments]
+        self.python = sys.executable
+        self._module = module
+        self._arguments = arguments
         self._environment = environment
         self._read = 0
         self.log = log
@@ -39,7 +41,7 @@ class Process:
         self._read = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                self._command,
+                [self.python, "-m", self._module, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -65,7 +67,7 @@ class Process:
             if self._process is not None and self._process.poll() is not None:
                 break
             time.sleep(POLL_S)
-        raise StackError(f"no {event} from {self._command[2]}; its log ends:\n{self.tail()}")
+        raise StackError(f"no {event} from {self._module}; its log ends:\n{self.tail()}")
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return all events of that name, since the beginning."""
@@ -125,7 +127,7 @@ class ControlPlaneProcess(Process):
         """Start and wait until it answers; addresses stay over restarts."""
         ports = [address.rpartition(":")[2] for address in (self.http, self.link)]
         options = ["--data-dir", str(self.data_dir), "--port", ports[0], "--link-port", ports[1]]
-        self._command = [sys.executable, "-m", "controlplane.commands", "serve", *options]
+        self._arguments = ["serve", *options]
         super().start()
         ready = self.wait_for("controlplane_ready")
         self._scheme, self.http = ready["http"].split("://")
@@ -174,7 +176,7 @@ class EdgeProcess(Process):
     def start(self) -> None:
         """Start and wait until it answers; addresses stay over restarts."""
         listen = ["--config", str(self._config), "--grpc", self.grpc, "--http", self.http]
-        self._command = [sys.executable, "-m", "edged.commands", "serve", *listen, *self._flags]
+        self._arguments = ["serve", *listen, *self._flags]
         super().start()
         ready = self.wait_for("edged_ready")
         self.grpc, self.http = ready["grpc"], ready["http"]

@@ -33,7 +33,7 @@ class Tap(Cable):
         return b"\n".join(map(_understand, self._raw.values()))
 
 
-def _understand(raw: bytes) -> bytes:
+def _understand(raw: bytearray) -> bytes:
     """Return the headers and the unpacked messages of one connection of HTTP/2."""
     server = ngh2.Connection(ngh2.Role.SERVER, ngh2.Configuration(auto_window_update=False))
     server.initiate_connection({ngh2.Setting.INITIAL_WINDOW_SIZE: _ANY_SIZE})
