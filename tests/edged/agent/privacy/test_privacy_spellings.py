@@ -3,8 +3,8 @@ import pytest
 from edged.agent.privacy.detection import find
 from edged.agent.privacy.scrubbing import scrub
 from edged.agent.privacy.spans import Kind
-from tests.edged.agent.privacy.made_up import Maker
 from tests.edged.agent.privacy.harmless import HARMLESS
+from tests.edged.agent.privacy.made_up import Maker
 from tests.edged.agent.privacy.spellings import SPELLINGS
 
 ALL = [(kind, text) for kind, texts in SPELLINGS.items() for text in texts]
