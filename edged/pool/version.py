@@ -10,7 +10,6 @@ where any worker can take them and a caller's deadline can end them.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -18,8 +17,9 @@ from edged.pool.errors import PoolFull, Quarantined
 from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
 from edged.pool.terms import Terms
-from edged.pool.values import Call, ProgramSource, Result, VersionStats, failed, lost
+from edged.pool.values import Call, ProgramSource, Result, VersionStats, lost
 from edged.pool.verdicts import Cause, calls_ahead, retry_after_ms, settle, typical_after
+from edged.pool.waiting import Waiting
 from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
 from edged.sandbox.page import Running
@@ -40,13 +40,6 @@ deadline of a second, against none."""
 _HAND_OVER_NS: Final = 20_000
 """What it takes to wake a worker and to be woken by it. Four workers of a program of 5 µs that took
 turns left a machine of two cores no time for the gateway."""
-
-DEADLINE_IN_QUEUE: Final = failed(
-    Outcome.TIMEOUT,
-    "deadline",
-    "the caller's deadline passed before the program could run",
-    cut_by_caller=True,
-)
 
 
 class Crew(Protocol):
@@ -95,7 +88,7 @@ class Version:
         self._terms = Terms.of(program, settings)
         self._is_worth_warming = True
         self._running = 0  # handed to workers, not answered
-        self._queue: deque[Call] = deque()  # full: the caller is refused
+        self._queue = Waiting()
         self._leaving: set[Worker] = set()  # released; they finish what they hold
         self._typical_run_ns = 0
         self._executions = 0
@@ -141,7 +134,7 @@ class Version:
         terms = self._terms
         if waiting >= terms.most_waiting or waiting + self._running >= terms.most_calls:
             raise self._full()
-        self._queue.append(call)
+        self._queue.put(call)
         if self._flush is None:
             self._flush = self._loop.call_soon(self._hand_over)
 
@@ -213,7 +206,7 @@ class Version:
         now_ns = time.monotonic_ns()
         self._running -= len(worker.held)
         settlement = settle(worker.held, running, cause, now_ns)
-        self._queue.extendleft(reversed(settlement.again))
+        self._queue.put_back(settlement.again)
         worker.held.clear()
         if cause is Cause.DEADLINE:
             self.kills += 1
@@ -254,8 +247,7 @@ class Version:
     def fail_all(self, error_type: str, message: str) -> None:
         """Answer everything that waits."""
         result = lost(error_type, message)
-        waiting, self._queue = self._queue, deque()
-        for call in waiting:
+        for call in self._queue.take_all():
             call.answer(result)
 
     def retire(self) -> None:
@@ -356,7 +348,7 @@ class Version:
                 most=self._terms.ahead_calls,
             )
             for worker in self._open_workers():
-                calls = self._take(most - len(worker.held), now_ns)
+                calls = self._queue.take(most - len(worker.held), now_ns)
                 if calls:
                     self._running += len(calls)
                     worker.write(calls, now_ns)
@@ -378,17 +370,6 @@ class Version:
             serving = [worker for worker in serving if not worker.held]
         return sorted(serving, key=_held, reverse=0 < self._typical_run_ns < _HAND_OVER_NS)
 
-    def _take(self, count: int, now_ns: int) -> list[Call]:
-        """Return the next calls, answering those whose caller has given up."""
-        calls: list[Call] = []
-        while self._queue and len(calls) < count:
-            call = self._queue.popleft()
-            if 0 < call.deadline_ns <= now_ns:
-                call.answer(DEADLINE_IN_QUEUE)
-            else:
-                calls.append(call)
-        return calls
-
     def _watch_queue(self) -> None:
         if self._watch is None:
             self._watch = self._loop.call_later(_WATCH_QUEUE_S, self._check_queue)
@@ -397,14 +378,10 @@ class Version:
         """Answer who waited too long; get help when the head of the queue waits."""
         self._watch = None
         now_ns = time.monotonic_ns()
-        overdue = [call for call in self._queue if 0 < call.deadline_ns <= now_ns]
-        if overdue:
-            self._queue = deque(call for call in self._queue if not 0 < call.deadline_ns <= now_ns)
-        for call in overdue:
-            call.answer(DEADLINE_IN_QUEUE)
+        self._queue.end_overdue(now_ns)
         if not self._queue:
             return
-        waited_ns = now_ns - self._queue[0].queued_ns
+        waited_ns = self._queue.longest_ns(now_ns)
         if not self.coming and waited_ns > self._settings.grow_after_ms * 1e6:
             self._grow()
         self._watch_queue()
