@@ -28,11 +28,9 @@ def flush(
         raise typer.Exit(2) from error
     if as_json:
         typer.echo(orjson.dumps(answer).decode())
-    elif answer["pending"]:
-        typer.echo(
-            f"sent {answer['sent']} batches; {answer['pending']} wait on disk: {answer['reason']}"
-        )
-    else:
-        because = f": {answer['reason']}" if answer["reason"] else ""
-        typer.echo(f"sent {answer['sent']} batches; nothing is pending{because}")
+        raise typer.Exit(1 if answer["pending"] else 0)
+    sent = f"sent {answer['sent']} batch{'' if answer['sent'] == 1 else 'es'}"
+    left = f"{answer['pending']} wait on disk" if answer["pending"] else "nothing is pending"
+    because = f": {answer['reason']}" if answer["reason"] else ""
+    typer.echo(f"{sent}; {left}{because}")
     raise typer.Exit(1 if answer["pending"] else 0)

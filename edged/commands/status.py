@@ -47,7 +47,7 @@ def collect(layout: Layout) -> dict[str, Any]:
     supervisor = read_state(layout.state / "edged.json") or {}
     gateway: dict[str, Any] = {}
     agent: dict[str, Any] = {}
-    problems = [] if running else [f"edged does not run on {layout.data_dir}"]
+    problems = [] if running else [f"edged does not run on {layout.data_dir}; is it another --data-dir?"]
     if running:
         gateway = _ready_page(supervisor.get("http", ""), is_tls=bool(supervisor.get("tls")))
         problems += _gateway_problems(gateway)

@@ -58,7 +58,8 @@ def _link(link: Mapping[str, Any] | None) -> Iterator[str]:
         yield _row("link", "no control plane is configured")
         return
     if "up" not in link:
-        yield _row("link", f"deployment {link['deployment_id']}, sequence {link['sequence']}")
+        enrolled = f"deployment {link['deployment_id']}, sequence {link['sequence']}"
+        yield _row("link", enrolled if link["deployment_id"] else "not enrolled")
         return
     state = "up" if link["up"] else f"down: {link['reason']}"
     yield _row("link", f"{link['address']}{', TLS' if link['tls'] else ''}, {state}")

@@ -42,6 +42,9 @@ class Health(IntEnum):
     NOT_SERVING = 2
     SERVICE_UNKNOWN = 3
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def health_service(task: str) -> str:
     """Return the name under which an edge tells its own health, or a task's."""

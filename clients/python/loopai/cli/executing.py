@@ -58,10 +58,19 @@ def execute(
             answer = client.execute(document, task=task)
     except grpc.RpcError as error:
         status: Any = error
-        fail(f"{status.code().name}: {status.details()}")
+        is_away = status.code() is grpc.StatusCode.UNAVAILABLE
+        fail(f"{status.code().name}: {status.details()}{_hint(edge, files) if is_away else ''}")
     except (OSError, ValueError) as error:
         fail(str(error))
     _print(answer, as_json=as_json)
+
+
+def _hint(edge: str, files: Tls | None) -> str:
+    if files is None:
+        return f"; does an edge listen at {edge}? One that encrypts needs --tls or --ca"
+    return (
+        f"; does an edge with TLS listen at {edge}, with a certificate that --ca or --tls trusts?"
+    )
 
 
 def _print(answer: Answer, *, as_json: bool) -> None:

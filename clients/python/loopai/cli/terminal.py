@@ -19,6 +19,8 @@ from rich.table import Table
 from loopai.controlplane import ControlPlane, ControlPlaneError
 from loopai.security import Tls
 
+_WIDE = 10_000  # columns, where the reader is a program: one row a line
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TaskArgument = Annotated[str, typer.Argument(help="The task's name.")]
 ClientCertificateOption = Annotated[
@@ -120,7 +122,13 @@ def show(rows: Any, columns: tuple[str, ...], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table(*columns, box=None)
+    if not rows:
+        typer.echo("none", err=True)
+        return
+    table = Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut cannot be copied
     for item in rows:
-        table.add_row(*(str(item.get(column, "")) for column in columns))
-    Console().print(table)
+        table.add_row(*("" if item.get(name) is None else str(item[name]) for name in columns))
+    terminal = Console()
+    terminal.print(table, width=None if terminal.is_terminal else _WIDE)
