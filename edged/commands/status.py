@@ -47,7 +47,7 @@ def collect(layout: Layout) -> dict[str, Any]:
     supervisor = read_state(layout.state / "edged.json") or {}
     gateway: dict[str, Any] = {}
     agent: dict[str, Any] = {}
-    problems = [] if running else [f"edged does not run on {layout.data_dir}; is it another --data-dir?"]
+    problems = [] if running else [_absence(layout)]
     if running:
         gateway = _ready_page(supervisor.get("http", ""), is_tls=bool(supervisor.get("tls")))
         problems += _gateway_problems(gateway)
@@ -66,6 +66,10 @@ def collect(layout: Layout) -> dict[str, Any]:
         "gateway": gateway,
         "agent": agent or _from_disk(layout),
     }
+
+
+def _absence(layout: Layout) -> str:
+    return f"edged does not run on {layout.data_dir}; is it another --data-dir?"
 
 
 def _ready_page(address: str, *, is_tls: bool) -> dict[str, Any]:
