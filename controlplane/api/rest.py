@@ -61,10 +61,34 @@ class RestServer(uvicorn.Server):
         return made
 
 
+class PromptHttp(HttpToolsProtocol):
+    """Ends a client that does not bring a request's head to its end. Uvicorn waits for ever."""
+
+    head_timeout_s = Limits().handshake_timeout_s
+    _head: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head = self.loop.call_later(self.head_timeout_s, transport.close)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head.cancel()
+        self._head = self.loop.call_later(self.head_timeout_s, self.transport.close)
+
+    def on_headers_complete(self) -> None:
+        self._head.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head.cancel()
+        super().connection_lost(exc)
+
+
 def _config(parts: ApiParts, counters: Counters, stop_timeout_s: float) -> uvicorn.Config:
     """Either protocol ends a connection: a websocket takes the place of the HTTP it began as."""
 
-    class Http(HttpToolsProtocol):
+    class Http(PromptHttp):
         def connection_lost(self, exc: Exception | None) -> None:
             counters.connections -= 1
             super().connection_lost(exc)
