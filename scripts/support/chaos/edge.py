@@ -18,7 +18,8 @@ from typing import Any
 from loopai.controlplane import ControlPlane
 
 from scripts.support.cable import Cable
-from scripts.support.chaos.kill import EDGE, TASK, Load, children, counted, publish
+from scripts.support.chaos.kill import EDGE, TASK, Load, counted, publish
+from scripts.support.processes import children
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, StackError, until
 
 KILL_EVERY_S = 1.0

@@ -23,6 +23,7 @@ from loopai import AsyncEdgeClient
 from loopai.controlplane import ControlPlane
 
 from scripts.support.bench.execute import INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
+from scripts.support.processes import children
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
 
 CALLERS = 8
@@ -196,10 +197,3 @@ def _examples(folder: Path) -> Path:
     rows = [{"text": TEXT, "label": "spam"}, {"text": "see you at home, love", "label": "ham"}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []

@@ -9,7 +9,6 @@ import os
 import secrets
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from edged.pool.pool import Pool, ProgramSource
 from edged.pool.settings import PoolSettings
 from edged.pool.zygote import Image
 from edged.sandbox.layers import LANGUAGE
+from scripts.support.processes import parent_of
 from tests.process_memory import memory_of
 
 SEEKER = """
@@ -97,10 +97,6 @@ async def test_the_memory_of_zygote_and_worker_holds_no_byte_of_it(mark):
             assert len(found) > 1_000_000
             assert mark.encode() not in found
             assert other.encode() not in found
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def test_the_seeker_finds_what_is_there():

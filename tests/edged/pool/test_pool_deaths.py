@@ -12,6 +12,7 @@ import pytest
 from edged.pool.pool import Outcome, Pool, ProgramSource, Quarantined, Result
 from edged.pool.settings import PoolSettings
 from edged.sandbox.refusals import ProgramRefused
+from scripts.support.processes import parent_of
 
 BY_WORD = ProgramSource(
     source="""
@@ -236,10 +237,6 @@ async def test_calls_survive_the_death_of_the_zygote(pool, kill_signal):
 
     assert [result.output_json for result in results] == [b'"echo"'] * 5
     assert pool.stats().zygote_restarts == 1
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
 
 
 def is_alive(pid: int) -> bool:

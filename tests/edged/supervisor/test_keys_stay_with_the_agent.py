@@ -8,14 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.support.artifacts import write_artifact
+from scripts.support.processes import children
 from scripts.support.stack import EdgeProcess, until
 from tests.process_memory import memory_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can read other memories")
-
-
-def children(pid: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_no_zygote_and_no_worker_holds_the_key(tmp_path):
