@@ -6,6 +6,7 @@ into a batch that did not pass the privacy filter.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import orjson
 import structlog
@@ -17,6 +18,7 @@ from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout, LogKind
+from edged.datasets.unlogged import UnloggedNotes
 from edged.deployment.telling import Telemetry as TelemetrySettings
 from edged.errors import LogUnwritable
 
@@ -25,6 +27,7 @@ FOLLOW_INTERVAL_S = 0.2
 MAX_RECORD_BYTES = 2 * 1024 * 1024  # of samples in a batch: a quarter of the link's message limit
 BACKLOG = 64  # unacknowledged batches; with more, counts alone close no batch before its age
 REST_S = 1.0  # counts alone close no batch sooner after the last: each costs four fsyncs
+UNLOGGED = "executions: answered without a line"
 ERASED = b"{}"  # what an erasure leaves of a line in a file that is followed
 KINDS: tuple[LogKind, ...] = ("executions", "validations", "decisions")
 
@@ -61,6 +64,8 @@ class Batcher:
             "validations": self._add_validation,
             "decisions": self._add_decision,
         }
+        self._unlogged = UnloggedNotes(layout)
+        self._counted: set[Path] = set()  # notes that are in the open batch
         self._batch = OpenBatch(clock())
         self._sealed_s = float("-inf")
         self._forgotten: set[str] = set()  # ids of executions that were erased
@@ -89,6 +94,7 @@ class Batcher:
 
     async def follow(self) -> None:
         """Take what is new in the logs; seal whenever a batch is due."""
+        self._count_unlogged()
         for _ in self._new_chunks():
             self._seal_if_due()
             await asyncio.sleep(0)  # a long backlog must not hold up the link
@@ -110,6 +116,7 @@ class Batcher:
 
     def flush(self) -> None:
         """Take and seal everything that is in the logs now: the last act before stopping."""
+        self._count_unlogged()
         for _ in self._new_chunks():
             self._seal_if_due()
         if not self._batch.is_empty:
@@ -155,6 +162,11 @@ class Batcher:
             self._batch.dropped[f"{kind}: the audit log cannot be written"] += 1
         except (ValueError, KeyError, TypeError, AttributeError):
             self._batch.dropped[f"malformed {kind}"] += 1
+
+    def _count_unlogged(self) -> None:
+        for path, count in self._unlogged.read(self._counted).items():
+            self._batch.dropped[UNLOGGED] += count
+            self._counted.add(path)
 
     def _count(self, line: bytes) -> None:
         execution = orjson.loads(line)
@@ -219,4 +231,7 @@ class Batcher:
         )
         self._batch = OpenBatch(self._clock())
         self._sealed_s = self._clock()
+        for path in self._counted:
+            path.unlink(missing_ok=True)
+        self._counted.clear()
         self.sealed.set()

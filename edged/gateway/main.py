@@ -19,6 +19,7 @@ from edged import inheritance as inherit
 from edged import logs
 from edged.datasets.commits import Commits
 from edged.datasets.layout import Layout, LogKind
+from edged.datasets.unlogged import UnloggedNotes
 from edged.datasets.writer import LogWriter
 from edged.deployment import Deployment
 from edged.deployment.keeping import Storage
@@ -34,6 +35,7 @@ from edged.gateway.hot import HotMethods
 from edged.gateway.http import HttpDoor
 from edged.gateway.outcomes import OutcomeLog
 from edged.gateway.service import EdgeService
+from edged.gateway.unlogged import UnloggedTeller
 from edged.inheritance import Inheritance
 from edged.pool.errors import IsolationTooWeak
 from edged.pool.pool import Pool
@@ -66,6 +68,7 @@ class Gateway:
             self._catalog, self._writers, checks, self.pool, serve_unlogged=serve_unlogged
         )
         counters = Counters()
+        self._unlogged = UnloggedTeller(counters, UnloggedNotes(layout))
         self._executor = Executor(
             self._catalog,
             self.pool,
@@ -111,6 +114,7 @@ class Gateway:
                     ("pool", self.pool.run),
                     ("catalog", self._catalog.run),
                     ("health", self.health.run),
+                    ("unlogged", self._unlogged.run),
                 )
             ]
             parts += [tasks.create_task(log.run(), name="commits") for log in self._logs]
@@ -129,6 +133,7 @@ class Gateway:
             await self._drain()
             for part in parts:
                 part.cancel()
+        self._unlogged.tell()
         for writer in self._writers:
             writer.close()
 

@@ -27,6 +27,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loopai.controlplane import ControlPlane
 
+from edged.agent.telemetry import UNLOGGED
 from scripts.support.chaos.kill import TASK, Load, counted, publish
 from scripts.support.chaos.mounts import SmallDisk, enter_private_mounts
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
@@ -128,12 +129,14 @@ def _settle(
     ]
     lines = Counter(filter(None, map(_id_of, texts)))
     until(lambda: counted(home, TASK) >= len(texts), "all lines are counted at home")
+    until(lambda: _unlogged_home(home) >= unlogged, "home knows of those without a line")
     return {
         "faults": faults,
         "answers": len(load.ids),
         "missing": sum(lines[identifier] == 0 for identifier in load.ids),
         "duplicated": sum(count > 1 for count in lines.values()),
         "unlogged": unlogged,
+        "unlogged_home": _unlogged_home(home),
         "lines": len(texts),
         "torn_lines": len(texts) - lines.total(),
         "counted_home": counted(home, TASK),
@@ -144,9 +147,15 @@ def _settle(
 
 def _is_kept(policy: str, one: dict[str, Any]) -> bool:
     is_clean = not (one["duplicated"] or one["torn_lines"] or one["restarts"] or one["failures"])
-    is_counted = one["missing"] == one["unlogged"] and one["counted_home"] == one["lines"]
+    is_counted = one["missing"] == one["unlogged"] == one["unlogged_home"]
+    is_counted &= one["counted_home"] == one["lines"]
     is_stated = all(fault["as_stated"] for fault in one["faults"].values())
     return is_clean and is_counted and is_stated and (policy == "serve" or not one["missing"])
+
+
+def _unlogged_home(home: ControlPlane) -> int:
+    [edge] = home.edges()
+    return int(edge["dropped"].get(UNLOGGED, 0))
 
 
 @contextmanager

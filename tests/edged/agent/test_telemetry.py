@@ -9,9 +9,10 @@ from edged.agent import batches
 from edged.agent.batches import BatchFolder
 from edged.agent.counting import MAX_OUTPUTS, OTHER
 from edged.agent.privacy.modes import Mode
-from edged.agent.telemetry import BACKLOG, REST_S, Batcher
+from edged.agent.telemetry import BACKLOG, REST_S, UNLOGGED, Batcher
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
+from edged.datasets.unlogged import UnloggedNotes
 from edged.datasets.writer import LogWriter
 from edged.deployment.telling import Telemetry
 
@@ -63,6 +64,23 @@ async def test_a_quiet_batch_is_closed_by_age(layout, clock, append, start):
 
     assert young == []
     assert executions(layout) == [3]
+
+
+async def test_what_was_answered_without_a_line_is_told_once(layout, clock, append, start):
+    notes = UnloggedNotes(layout)
+    notes.write(3)
+    batcher = start()
+    await batcher.follow()
+    await batcher.follow()
+    notes.write(4)  # and the agent dies before the first batch
+
+    batcher = start()
+    await batcher.follow()
+    clock.advance(60)
+    await batcher.follow()
+    start().flush()
+
+    assert [dict(batch.dropped) for batch in sealed(layout)] == [{UNLOGGED: 7}]
 
 
 async def test_a_full_batch_is_closed_by_size(layout, append, start):
