@@ -20,7 +20,6 @@ LoopaiError
     ├── SealedDamaged         an encrypted line that was changed
     ├── BackupInvalid         a file that is no backup of datasets, or a damaged one
     ├── KeyInvalid            a key for encryption at rest that is none
-    ├── Draining              this process is stopping
     ├── ArtifactInvalid       an archive or an unpacked artifact that does not hold together
     ├── DigestMismatch
     ├── SignatureInvalid
@@ -32,6 +31,8 @@ Runs in: every process. Never: knows a gRPC or HTTP status; the doors translate.
 """
 
 from typing import ClassVar
+
+MAX_CHARS = 1_000  # of a text: what it quotes may be a caller's, and it travels in a header
 
 
 class LoopaiError(Exception):
@@ -46,7 +47,8 @@ class LoopaiError(Exception):
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
-        super().__init__(self.text.format_map(facts))
+        text = self.text.format_map(facts)
+        super().__init__(text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…")
 
 
 class CallerError(LoopaiError):
@@ -141,12 +143,6 @@ class BackupInvalid(PlatformError):
 class KeyInvalid(PlatformError):
     code = "key_invalid"
     text = "a key of storage.encryption must be 64 hex digits: openssl rand -hex 32 makes one"
-
-
-class Draining(PlatformError):
-    code = "draining"
-    text = "this edge is stopping; try again"
-    retryable = True
 
 
 class ArtifactInvalid(PlatformError):

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
-import orjson
 import uuid_utils
 
 from edged.datasets.commits import Commits
 from edged.datasets.records import Execution, Timestamps, render
 from edged.errors import (
     DeadlinePassed,
-    Draining,
     LogUnwritable,
     LoopaiError,
     OutputRefused,
@@ -70,8 +68,6 @@ class Executor:
         self._serve_unlogged = serve_unlogged
         self._timestamps = Timestamps()
         self._finished: dict[str, list[tuple[Execution, float, Reply]]] = {}  # task → to be logged
-        self.in_flight = 0
-        self.is_draining = False
 
     def tasks(self) -> list[ServedTask]:
         return [self._catalog.tasks[name] for name in sorted(self._catalog.tasks)]
@@ -79,10 +75,8 @@ class Executor:
     def execute(self, request: Request, reply: Reply) -> None:
         """Start one execution. Raises CallerError or PlatformError when it is refused at once."""
         received_s = perf_counter()
-        if self.is_draining:
-            raise Draining
         task = self._catalog.find(request.task)
-        value = task.decode_input(request.input_json)
+        input_json = task.read_input(request.input_json)
         execution_id = str(uuid_utils.uuid7())
         arm = task.choose(request.routing_key or execution_id)
         execution = Execution(
@@ -90,17 +84,17 @@ class Executor:
             task=task.name,
             version=arm.version,
             arm=arm.name,
-            input_json=orjson.dumps(value),
+            input_json=input_json,
             routing_key=request.routing_key,
+            is_cut_by_caller=0 < request.timeout_ms < self._pool.time_limit_ms,
         )
         self._pool.submit(
             arm.digest,
-            execution.input_json,
+            input_json,
             partial(self._finish, task, execution, received_s, reply),
             time_limit_ms=request.timeout_ms or None,
             deadline_s=request.deadline_s,
         )
-        self.in_flight += 1
 
     def _finish(
         self,
@@ -112,7 +106,6 @@ class Executor:
     ) -> None:
         refusal = self._refusal(result)
         if refusal is not None:
-            self.in_flight -= 1
             reply(refusal)
             return
         _fill(execution, task, result)
@@ -145,7 +138,6 @@ class Executor:
         self, batch: list[tuple[Execution, float, Reply]], error: LogUnwritable | None
     ) -> None:
         """Reply to what was logged, as safely as `storage.fsync` says, or refuse it."""
-        self.in_flight -= len(batch)
         if error is not None:
             self._counters.log_failures += 1
         if error is not None and not self._serve_unlogged:
@@ -162,7 +154,10 @@ class Executor:
 def _fill(execution: Execution, task: ServedTask, result: Result) -> None:
     """Carry the program's result over; an output that breaks the schema is the program's error."""
     execution.status = STATUS[result.outcome]
-    execution.is_cut_by_caller = result.cut_by_caller
+    is_timeout = result.outcome is Outcome.TIMEOUT
+    # A caller who waits for less than the program may take is not the program's fault either.
+    execution.is_cut_by_caller &= is_timeout
+    execution.is_cut_by_caller |= result.cut_by_caller
     if result.outcome is not Outcome.SUCCESS:
         execution.error_type = result.error_type
         execution.error_message = result.error_message

@@ -105,7 +105,9 @@ class Exporter(Collector):
         yield GaugeMetricFamily("edged_queued_calls", "Calls waiting", value=stats.queued)
         yield self._barriers()
         yield CounterMetricFamily("edged_worker_kills", "Workers killed", value=stats.kills)
-        yield CounterMetricFamily("edged_worker_starts", "Workers started", value=stats.respawns)
+        yield CounterMetricFamily(
+            "edged_worker_losses", "Workers that ended unasked", value=stats.respawns
+        )
 
     def _barriers(self) -> Metric:
         family = GaugeMetricFamily(

@@ -4,7 +4,6 @@ Runs in: the gateway, on the path of each call. Pure.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -24,22 +23,26 @@ class ServedTask:
     input_schema: Schema
     output_schemas: dict[int, Schema]  # by version
 
-    def decode_input(self, input_json: bytes) -> Any:
-        """Return the input's value. Raises InputMalformed or InputRefused."""
+    def read_input(self, input_json: bytes) -> bytes:
+        """Return the input as it is run and logged. Raises InputMalformed or InputRefused."""
         try:
             value = orjson.loads(input_json)
-        except orjson.JSONDecodeError as error:
+            written = orjson.dumps(value)
+        except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:  # what nests too deeply
             raise InputMalformed(reason=error) from error
         if not self.input_schema.is_satisfied_by(value):
             breach = self.input_schema.breach(value, root="input")
             if breach is not None:
                 raise InputRefused(task=self.name, field=breach.field, reason=breach.reason)
-        return value
+        return written
 
     def check_output(self, version: int, output_json: bytes) -> None:
         """Raise OutputRefused when the output breaks the version's schema."""
         schema = self.output_schemas[version]
-        value = orjson.loads(output_json)
+        try:
+            value = orjson.loads(output_json)
+        except orjson.JSONDecodeError as error:  # no harness of ours writes that
+            raise OutputRefused(field="output", reason=error) from error
         if not schema.is_satisfied_by(value):
             breach = schema.breach(value, root="output")
             if breach is not None:

@@ -193,6 +193,11 @@ class Pool:
         self.submit(key, input_json, done, time_limit_ms=time_limit_ms)
         return await result
 
+    @property
+    def time_limit_ms(self) -> float:
+        """Of every program; a caller may ask for less."""
+        return self._settings.time_limit_ms
+
     def stats(self) -> PoolStats:
         by_key = {key: version.stats() for key, version in self._versions.items()}
         crew = self._crew

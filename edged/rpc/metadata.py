@@ -8,13 +8,15 @@ from itertools import chain
 from typing import Final
 from urllib.parse import quote
 
+from edged.rpc.codes import Metadata
+
 Header = tuple[bytes, bytes]
-Metadata = tuple[tuple[str, str | bytes], ...]
 
 _KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 _TIMEOUT: Final = re.compile(rb"(\d{1,8})([HMSmun])")
 _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_CENTURY_S: Final = 100 * 365 * 86_400.0  # in nanoseconds, as deadlines travel, still 63 bits
 _SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _TRANSPORT: Final = frozenset(
     {
@@ -53,11 +55,11 @@ def write_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[Header]:
 
 
 def read_timeout_s(value: bytes) -> float:
-    """Return the seconds of a `grpc-timeout`. Raises ValueError."""
+    """Return the seconds of a `grpc-timeout`, a century at most. Raises ValueError."""
     match = _TIMEOUT.fullmatch(value)
     if match is None:
         raise ValueError(f"grpc-timeout {value[:20]!r} is not digits and a unit")
-    return int(match[1]) * _UNITS_S[match[2]]
+    return min(int(match[1]) * _UNITS_S[match[2]], _CENTURY_S)
 
 
 def write_status(

@@ -8,13 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """address: as gRPC writes it. is_local: this machine, so nobody could listen in.
+    """address: as gRPC writes it.
 
     identities: the subject alternative names of the client's certificate, else its common name.
     """
 
     address: str
-    is_local: bool = False
     identity_key: str | None = None
     identities: tuple[bytes, ...] = ()
     properties: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
@@ -25,9 +24,9 @@ class Peer:
 
 def peer_of(name: Any, ssl_object: Any) -> Peer:
     """name: a socket's peer name. ssl_object: None without TLS."""
-    address, is_local = _address(name)
+    address = _address(name)
     if ssl_object is None:
-        return Peer(address=address, is_local=is_local)
+        return Peer(address=address)
     certificate = ssl_object.getpeercert() or {}
     properties: dict[str, tuple[bytes, ...]] = {
         "transport_security_type": (b"ssl",),
@@ -45,20 +44,17 @@ def peer_of(name: Any, ssl_object: Any) -> Peer:
     key = "x509_subject_alternative_name" if names else "x509_common_name" if common else None
     return Peer(
         address=address,
-        is_local=is_local,
         identity_key=key,
         identities=properties[key] if key else (),
         properties=properties,
     )
 
 
-def _address(name: Any) -> tuple[str, bool]:
+def _address(name: Any) -> str:
     if not isinstance(name, tuple):
-        return "unix:", True
+        return "unix:"
     host, port = name[:2]
-    if ":" in host:
-        return f"ipv6:[{host}]:{port}", host == "::1" or host.startswith("::ffff:127.")
-    return f"ipv4:{host}:{port}", host.startswith("127.")
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def _common_name(certificate: Mapping[str, Any]) -> bytes:

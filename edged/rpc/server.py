@@ -233,13 +233,13 @@ class Server(grpc.aio.Server):
         return task
 
     def _tick(self) -> None:
+        self._ticker = self.loop.call_later(_TICK_S, self._tick)
         now_s = self.loop.time()
         for connection in list(self._connections):
             connection.tick(now_s)
         self._shed()
         for listener in self._listeners:
             listener.tick()
-        self._ticker = self.loop.call_later(_TICK_S, self._tick)
 
     def _shed(self) -> None:
         """Close the connection whose client leaves most unread, when all leave too much."""

@@ -9,6 +9,8 @@ task, no context, no queue.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import structlog
+
 from edged.rpc.codes import Code, Metadata
 from edged.rpc.framing import (
     PREFIX,
@@ -21,6 +23,8 @@ from edged.rpc.metadata import read_metadata
 
 if TYPE_CHECKING:
     from edged.rpc.connection import Connection
+
+log = structlog.get_logger(__name__)
 
 RawHandler = Callable[[bytes, "RawCall"], None]
 
@@ -156,11 +160,16 @@ class RawCall(Stream):
 
     def _begin(self, message: bytes) -> None:
         self._is_begun = True
-        self._handler(message, self)
+        try:
+            self._handler(message, self)
+        except Exception as error:
+            log.exception("rpc_handler_failed", method=self.headers.get(b":path"))
+            self.fail(Code.UNKNOWN, f"Unexpected {type(error).__name__}")
 
     def _take_slowly(self, data: bytes) -> None:
         """Take a message that is compressed, in pieces, or wrong."""
         connection = self.connection
+        connection.acknowledge(self.id, len(data))  # what is kept is bounded by `hold`
         if self._assembler is None:
             self._assembler = Assembler(connection.limits.max_receive_message_bytes, self.encoding)
         before = self._assembler.held_bytes
@@ -174,7 +183,6 @@ class RawCall(Stream):
             self._forget_buffer(self._assembler.held_bytes)
             self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unfinished requests")
             return
-        connection.acknowledge(self.id, len(data))
         if len(messages) + self._is_begun > 1:
             self.fail(Code.UNIMPLEMENTED, "a unary method takes one message")
         elif messages:

@@ -144,11 +144,16 @@ def test_a_failing_program_is_an_outcome_and_the_next_call_is_served(
     assert after.output == "A"
 
 
-def test_a_request_may_lower_the_limit(client):
+def test_a_request_may_lower_the_limit_and_its_timeout_is_not_the_programs(edge, client):
     answer = client.execute({}, task="loop", timeout_ms=20)
+    own = client.execute({}, task="loop", timeout_ms=10_000)
 
-    assert answer.outcome == "TIMEOUT"
+    blamed = [
+        lines(edge, "loop", each.execution_id)[0]["error"].get("cut_by") for each in (answer, own)
+    ]
+    assert (answer.outcome, own.outcome) == ("TIMEOUT", "TIMEOUT")
     assert answer.latency_ms < 200
+    assert blamed == ["caller", None]
 
 
 def test_confidence_is_told_on_every_door(edge, client, post):
@@ -168,6 +173,12 @@ def test_confidence_is_told_on_every_door(edge, client, post):
         ({"task": "shout", "input_json": b""}, "INVALID_ARGUMENT", "not valid JSON"),
         ({"task": "absent", "input_json": b"{}"}, "NOT_FOUND", "there is no task 'absent'"),
         ({"task": "", "input_json": b"{}"}, "INVALID_ARGUMENT", "confident, divide, hog"),
+        (
+            {"task": "loop", "input_json": b'{"x":' + b"[" * 300 + b"]" * 300 + b"}"},
+            "INVALID_ARGUMENT",
+            "not valid JSON: Recursion limit",
+        ),
+        ({"task": "no" * 1_000_000, "input_json": b"{}"}, "NOT_FOUND", "there is no task 'nono"),
         ({"task": "shout", "input_json": b'{"text":5}'}, "INVALID_ARGUMENT", "input.text"),
         ({"task": "shout", "input_json": b"{}"}, "INVALID_ARGUMENT", '"text" is a required'),
     ],

@@ -12,7 +12,7 @@ from tests.edged.rpc.conftest import until
 from tests.edged.rpc.raw import PATH, frame, headers
 
 RAW = b"/loopai.test.Conformance/Raw"
-OK, UNIMPLEMENTED, INTERNAL, RESOURCE_EXHAUSTED = 0, 12, 13, 8
+OK, UNKNOWN, UNIMPLEMENTED, INTERNAL, RESOURCE_EXHAUSTED = 0, 2, 12, 13, 8
 
 
 async def echo(request, context):
@@ -237,6 +237,28 @@ async def test_large_metadata_are_refused_and_the_connection_lives(rpc, open_raw
     assert refused.status == RESOURCE_EXHAUSTED
     assert after.status == OK
     assert rpc.counters.metadata_too_large == 1
+
+
+async def test_a_raw_handler_that_fails_costs_its_own_call_alone(rpc, open_raw):
+    def fail(request, call):
+        raise KeyError("secret")
+
+    rpc.add_raw_method("/loopai.test.Conformance/Fail", fail)
+    client = await open_raw(rpc.target)
+
+    seen = await client.call(headers(b"/loopai.test.Conformance/Fail"), frame(b""))
+    after = await client.call(headers(RAW), frame(b"hi"))
+
+    assert (seen.status, after.status) == (UNKNOWN, OK)
+    assert "secret" not in str(seen.headers)
+
+
+async def test_the_longest_timeout_is_as_good_as_none(rpc, open_raw, path):
+    client = await open_raw(rpc.target)
+
+    seen = await client.call([*headers(path), (b"grpc-timeout", b"99999999H")], frame(b"hi"))
+
+    assert (seen.status, seen.body) == (OK, frame(b"hi"))
 
 
 FIELDS = frames.call_fields(PATH.decode())

@@ -267,3 +267,9 @@ async def test_a_missing_file_is_named(make_tls, missing):
 
     with pytest.raises(Exception, match=str(path)):
         make_ours().add_secure_port("127.0.0.1:0", tls)
+
+
+def test_files_that_cannot_be_looked_at_are_as_good_as_gone(tmp_path):
+    unreachable = tmp_path / ("x" * 300)  # no file system takes such a name
+
+    assert Tls(certificate=unreachable, key=unreachable).stamps() == ()
