@@ -43,21 +43,20 @@ class HotMethods:
                 _request(_read_request(message), call.deadline_s), partial(_answer, call)
             )
         except LoopaiError as error:
-            self._counters.count_refusal(error.code)
-            _answer(call, error)
+            self._refuse(call, error)
         except DecodeError:
-            _fail_malformed(call)
+            self._refuse_malformed(call)
 
     def execute_batch(self, message: bytes, call: RawCall) -> None:
         try:
             batch = _read_batch(message)
         except DecodeError:
-            _fail_malformed(call)
+            self._refuse_malformed(call)
             return
         count = len(batch.requests)
         if count > MAX_BATCH:
             reason = f"a batch holds at most {MAX_BATCH} requests, not {count}"
-            _answer(call, RequestMalformed(reason=reason))
+            self._refuse(call, RequestMalformed(reason=reason))
             return
         gathering = _Gathering(call, count)
         for position, request in enumerate(batch.requests):
@@ -67,6 +66,14 @@ class HotMethods:
             except LoopaiError as error:
                 self._counters.count_refusal(error.code)
                 reply(error)
+
+    def _refuse(self, call: RawCall, error: LoopaiError) -> None:
+        self._counters.count_refusal(error.code)
+        _answer(call, error)
+
+    def _refuse_malformed(self, call: RawCall) -> None:
+        self._counters.count_refusal(RequestMalformed.code)
+        call.fail(Code.INTERNAL, "the request is not the message that this method takes")
 
 
 class _Gathering:
@@ -101,7 +108,3 @@ def _answer(call: RawCall, result: Result) -> None:
         return
     details = (("grpc-status-details-bin", details_of(result)),)
     call.fail(status_of(result), str(result), details)
-
-
-def _fail_malformed(call: RawCall) -> None:
-    call.fail(Code.INTERNAL, "the request is not the message that this method takes")
