@@ -21,11 +21,15 @@ MODES = {
 
 
 class OpenBatch:
-    """opened_s: on the batcher's clock. is_urgent: somebody waits for what is in it."""
+    """opened_s: on the batcher's clock. is_urgent: somebody waits for what is in it.
+
+    filters: fingerprints of those its records passed; home may tighten before it is sealed.
+    """
 
     def __init__(self, opened_s: float) -> None:
         self.opened_s = opened_s
         self.is_urgent = False
+        self.filters: set[str] = set()
         self.executions = 0
         self.records = 0
         self.record_bytes = 0
@@ -76,6 +80,10 @@ class OpenBatch:
         gone = forget_records(self._message, task, execution_ids)
         self._by_id = {each.execution_id: each for each in self._message.executions}
         return gone
+
+    def filtered_by(self, fingerprint: str) -> str:
+        """Return the fingerprint if every record passed that filter; "": filter them again."""
+        return fingerprint if self.filters <= {fingerprint} else ""
 
     def finished(self, log_id: str, number: int, mode: Mode, sealed_at_s: float) -> bytes:
         """Return the serialised TelemetryBatch; may be asked for again when it was not stored."""

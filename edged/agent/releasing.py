@@ -61,10 +61,13 @@ class Releaser:
         self._privacy = privacy.with_floor(self._read_floor())
 
     def tighten(self, floor: Mode) -> None:
-        """Note home's floor: before anything is sent after a restart it is in force again."""
+        """Take home's floor, and note it: after a restart it is in force before anything is sent.
+
+        Raises OSError where it cannot be noted; it is in force all the same.
+        """
+        self._privacy = self._configured.with_floor(floor)
         if floor is not self._read_floor():
             write_whole(self._floor_path, f"{floor}\n".encode())
-        self.configure(self._configured)
 
     def release(self, line: Mapping[str, Any]) -> Record:
         """Return a line of the validation log as it may leave.

@@ -146,6 +146,7 @@ class Batcher:
         """Yield every new chunk after its lines were taken and its end was noted."""
         for kind, follower in self._followers.items():
             for chunk in follower.read():
+                self._batch.filters.add(self._releaser.privacy.fingerprint)
                 for line in chunk.lines:
                     self._take_line(kind, line)
                 follower.commit(chunk)
@@ -220,7 +221,8 @@ class Batcher:
         positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
         checkpoint = Checkpoint(number=number, positions=positions)
         content = batch.finished(self._log_id, number, releaser.mode, self._wall())
-        self._folder.seal(checkpoint, content, filtered_by=releaser.privacy.fingerprint)
+        filtered_by = batch.filtered_by(releaser.privacy.fingerprint)
+        self._folder.seal(checkpoint, content, filtered_by=filtered_by)
         self.number = number
         log.info(
             "batch_sealed",

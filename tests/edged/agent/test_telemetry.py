@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -5,10 +6,11 @@ from ddsketch.pb.ddsketch_pb2 import DDSketch as SketchMessage
 from ddsketch.pb.proto import DDSketchProto
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent import batches
+from edged.agent import batches, releasing
 from edged.agent.batches import BatchFolder
 from edged.agent.counting import MAX_OUTPUTS, OTHER
 from edged.agent.privacy.modes import Mode
+from edged.agent.sending import BatchSender
 from edged.agent.telemetry import BACKLOG, REST_S, UNLOGGED, Batcher
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
@@ -243,6 +245,59 @@ async def test_samples_leave_without_an_oracle(layout, append, make_recorder, re
     assert (record.output_json, list(record.erased)) == (b'"[EMAIL]"', ["output EMAIL"])
     assert record.latency_ms == 2.0
     assert list((layout.state / "audit").glob("*.jsonl"))
+
+
+async def test_what_the_open_batch_holds_obeys_a_floor_that_comes_before_its_seal(
+    layout, append, make_recorder, releaser, clock
+):
+    append(1, output_json=b'"ann likes it"')
+    folder, recorder = BatchFolder(layout), make_recorder(audit_rate=1.0)
+    batcher = Batcher(layout, folder, Telemetry(), releaser, recorder, "log-1", clock, clock)
+    await batcher.follow()
+    releaser.tighten(Mode.STRICT)
+    batcher.flush()
+
+    [batch] = await sent(BatchSender(folder, batcher, releaser, "d"))
+
+    assert batch.privacy_mode == wire.PRIVACY_MODE_STRICT
+    assert [record.output_json for record in batch.executions] == [b""]
+    assert b"ann" not in batch.SerializeToString()
+
+
+async def test_a_floor_that_was_gone_for_a_while_does_not_hide_what_was_taken_meanwhile(
+    layout, append, make_recorder, releaser, clock
+):
+    folder, recorder = BatchFolder(layout), make_recorder(audit_rate=1.0)
+    batcher = Batcher(layout, folder, Telemetry(), releaser, recorder, "log-1", clock, clock)
+    for floor in (Mode.STRICT, Mode.BALANCED, Mode.STRICT):
+        releaser.tighten(floor)
+        append(1, output_json=b'"ann likes it"')
+        await batcher.follow()
+    batcher.flush()
+
+    [batch] = await sent(BatchSender(folder, batcher, releaser, "d"))
+
+    assert b"ann" not in batch.SerializeToString()
+
+
+async def sent(sender: BatchSender) -> list[wire.TelemetryBatch]:
+    """Return every sealed batch as it leaves."""
+    messages: asyncio.Queue[wire.ConnectRequest] = asyncio.Queue()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(sender.run(messages.put, interval_s=0))
+        batches = [(await messages.get()).telemetry for _ in range(sender._batches.count)]
+        running.cancel()
+    return batches
+
+
+def test_a_floor_that_the_disk_refuses_is_in_force_all_the_same(make_releaser, monkeypatch):
+    releaser = make_releaser(Mode.BALANCED)
+    monkeypatch.setattr(releasing, "write_whole", refuse)
+
+    with pytest.raises(OSError, match="No space"):
+        releaser.tighten(Mode.STRICT)
+
+    assert releaser.mode is Mode.STRICT
 
 
 def test_a_floor_of_home_outlives_a_restart_and_yields_to_a_tighter_file(layout, make_releaser):
