@@ -37,7 +37,7 @@ def refilter(batch: wire.TelemetryBatch, privacy: PrivacyFilter) -> None:
 def _keep_execution(
     record: wire.ExecutionSummary, batch: wire.TelemetryBatch, privacy: PrivacyFilter
 ) -> bool:
-    if privacy.mode is Mode.STRICT and not record.is_sampled:
+    if not (privacy.sends_unsampled or record.is_sampled):
         batch.dropped["full log in a stricter mode"] += 1
         return False
     try:

@@ -63,6 +63,7 @@ class PrivacyFilter:
 
     key: of `hashing.deployment_key`. hash_inputs: no input's text leaves in balanced either.
     detect: False sends text in balanced as it is; the customer's choice `pii_detection: false`.
+    sample_only: in balanced, records that nobody drew stay here.
     patterns: of the customer, beside the detectors. rules: of fields, in every mode.
     """
 
@@ -73,6 +74,7 @@ class PrivacyFilter:
         *,
         hash_inputs: bool = False,
         detect: bool = True,
+        sample_only: bool = True,
         patterns: Sequence["Pattern"] = (),
         rules: Sequence[Rule] = (),
     ) -> None:
@@ -81,6 +83,7 @@ class PrivacyFilter:
         self.mode = Mode(mode)
         self._key = key
         self._hash_inputs = hash_inputs
+        self._sample_only = sample_only
         self._scrubbing = Scrubbing(
             detect=detect, patterns=patterns, rules=rules, hashed=self._hashed
         )
@@ -93,8 +96,15 @@ class PrivacyFilter:
         """Return what this filter is told by: a batch sealed under another one is filtered anew."""
         how = self._scrubbing
         patterns = [(pattern.kind, pattern.form.expression) for pattern in how.patterns]
-        facts = (str(self.mode), self._hash_inputs, how.detect, patterns, how.rules)
+        texts = (self._hash_inputs, how.detect, patterns, how.rules)
+        facts = (str(self.mode), self._sample_only, *texts)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+    @property
+    def sends_unsampled(self) -> bool:
+        """Say whether records leave that nobody drew."""
+        is_open = self.mode is Mode.BALANCED and not self._sample_only
+        return is_open or self.mode is Mode.PERMISSIVE
 
     def with_floor(self, floor: Mode) -> "PrivacyFilter":
         """Return the filter at the floor that home asks for; it can only become tighter."""
@@ -104,6 +114,7 @@ class PrivacyFilter:
             self._key,
             hash_inputs=self._hash_inputs,
             detect=self._scrubbing.detect,
+            sample_only=self._sample_only,
             patterns=self._scrubbing.patterns,
             rules=self._scrubbing.rules,
         )

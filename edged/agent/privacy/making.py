@@ -23,6 +23,7 @@ def make_filter(deployment: Deployment, key: bytes, mode: Mode | None = None) ->
         key,
         hash_inputs=privacy.hash_inputs,
         detect=privacy.pii_detection,
+        sample_only=privacy.sample_only,
         patterns=_patterns(privacy.patterns) if privacy.patterns else (),
         rules=privacy.rules,
     )

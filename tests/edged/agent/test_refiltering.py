@@ -109,6 +109,18 @@ def test_an_execution_that_nobody_drew_does_not_leave_in_strict():
     assert dict(batch.dropped) == {"full log in a stricter mode": 1}
 
 
+@pytest.mark.parametrize(("sample_only", "kept"), [(True, 0), (False, 1)])
+def test_an_execution_that_nobody_drew_leaves_in_balanced_only_without_sample_only(
+    sample_only, kept
+):
+    batch = sealed(privacy(Mode.PERMISSIVE))
+    batch.executions[0].is_sampled = False
+
+    refilter(batch, privacy(Mode.BALANCED, sample_only=sample_only))
+
+    assert len(batch.executions) == len(batch.validations) == kept
+
+
 def test_what_cannot_be_filtered_again_is_left_out_and_counted():
     batch = sealed(privacy(Mode.PERMISSIVE))
     batch.executions[0].input_json = b'{"broken'
@@ -126,6 +138,7 @@ def test_filters_are_told_apart_by_what_they_do():
         privacy(Mode.STRICT),
         privacy(Mode.BALANCED, hash_inputs=True),
         privacy(Mode.BALANCED, detect=False),
+        privacy(Mode.BALANCED, sample_only=False),
         privacy(Mode.BALANCED, rules=(rule,)),
     ]
 
