@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,14 +106,16 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then send what the log still holds."""
         async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(_enduring(name, part), name=name)
+            running = {
+                name: tasks.create_task(_enduring(name, part), name=name)
                 for name, part in self._parts().items()
-            ]
+            }
             tasks.create_task(self._watch_supervisor(stop), name="supervisor")
             await stop.wait()
+            # Between two chunks it would go on behind `flush`, and take the same lines again.
+            await _end([task for name, task in running.items() if name == "batcher"])
             await self._finish()
-            await _end(running)
+            await _end(running.values())
 
     async def _watch_supervisor(self, stop: asyncio.Event) -> None:
         """Stop when the supervisor is gone, also where its death sent no signal."""
@@ -259,7 +261,7 @@ class Agent:
         self._link = Link(settings, IdentityFile(layout), store, parts)
 
 
-async def _end(running: list[asyncio.Task[Any]]) -> None:
+async def _end(running: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel until all have ended: one whose connection breaks in that moment misses the first."""
     while left := [task for task in running if not task.done()]:
         for task in left:

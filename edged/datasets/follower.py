@@ -74,7 +74,8 @@ class Follower:
                 yield from self._read_file(task, path, key, size)
 
     def commit(self, chunk: Chunk) -> None:
-        self.positions[chunk.key] = chunk.end
+        """Go on behind a chunk; never back, where a later one was committed already."""
+        self.positions[chunk.key] = max(chunk.end, self.positions.get(chunk.key, 0))
 
     def ends(self) -> Positions:
         """Return the positions after everything that is there now."""

@@ -164,3 +164,15 @@ def test_a_damaged_envelope_comes_as_it_stands(tmp_path):
     write(layout, "2026-01-01.jsonl", '{"sealed":"AAAA"}\nnext\n')
 
     assert drain(Follower(layout, "executions", {})) == [("spam", [b'{"sealed":"AAAA"}', b"next"])]
+
+
+def test_a_chunk_that_was_read_before_a_later_one_takes_no_position_back(layout):
+    follower = Follower(layout, "executions", {})
+    write(layout, "2026-01-01.jsonl", "one\n")
+    [early] = follower.read()
+    write(layout, "2026-01-01.jsonl", "two\n")
+    drain(follower)
+
+    follower.commit(early)
+
+    assert drain(follower) == []
