@@ -5,7 +5,7 @@ links. Never: leaves a version in routes.json that the gateway refused while ano
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,9 @@ class Applier:
     ) -> list[TaskReport]:
         """Make `targets` the whole of what `source` wants; returns what the gateway serves.
 
-        sequence: of the signed state, from home only. Waits for as long as the gateway is away.
+        targets: read when nothing else is applied any more, so that a generator's are of that
+        moment. sequence: of the signed state, from home only. Waits for as long as the gateway is
+        away.
         """
         async with self._applying:
             before = self.routes
@@ -94,17 +96,20 @@ class Applier:
             routes = self.routes
             await self._switch(routes, routes)
 
-    async def replace(self, target: Target) -> TaskReport | None:
-        """Give one routed task other arms; None when nobody routes it any more."""
+    async def replace(self, task: str, target: Callable[[], Target | None]) -> TaskReport | None:
+        """Give one routed task other arms; None when nobody routes it, or wants it, any more.
+
+        target: asked when nothing else is applied any more.
+        """
         async with self._applying:
-            before = self.routes
-            old = before.tasks.get(target.task)
-            if old is None:
+            before, wanted = self.routes, target()
+            old = before.tasks.get(task)
+            if old is None or wanted is None:
                 return None
-            route = _route(target, old, old.source)
-            wanted = Routes(sequence=before.sequence, tasks={**before.tasks, target.task: route})
-            reports = await self._switch(before, wanted)
-            return next((report for report in reports if report.task == target.task), None)
+            route = _route(wanted, old, old.source)
+            after = Routes(sequence=before.sequence, tasks={**before.tasks, task: route})
+            reports = await self._switch(before, after)
+            return next((report for report in reports if report.task == task), None)
 
     async def _switch(self, before: Routes, wanted: Routes) -> list[TaskReport]:
         write_whole(self._layout.routes, wanted.render())

@@ -85,8 +85,7 @@ class Rollouts:
             running = self._begin(trial)
         else:
             plan = replace(running.state.plan, is_automatic=trial.plan.is_automatic)
-            running.state = replace(running.state, commands=trial.commands, plan=plan)
-            self._folder.write(running.state)
+            self._keep(running, replace(running.state, commands=trial.commands, plan=plan))
         return target_of(running.state)
 
     def retire(self, tasks_on_trial: Sequence[str]) -> None:
@@ -162,7 +161,7 @@ class Rollouts:
         await self._carry_out(running, state, action)
 
     async def _count(self, running: _Running) -> RolloutState:
-        """Return the state with positions moved over what the observer has counted."""
+        """Return the state, as it is by then, with positions moved over what was counted."""
         before = running.state
         executions = Follower(self._layout, "executions", dict(before.executions), task=before.task)
         for chunk in executions.read():
@@ -176,7 +175,10 @@ class Rollouts:
             for line in chunk.lines:
                 await self._count_validation(running, line)
             validations.commit(chunk)
-        return replace(before, executions=executions.positions, validations=validations.positions)
+        # Home's commands may have come meanwhile: they are in the state of now.
+        return replace(
+            running.state, executions=executions.positions, validations=validations.positions
+        )
 
     async def _count_validation(self, running: _Running, line: bytes) -> None:
         validation = read_line(line)
@@ -194,10 +196,12 @@ class Rollouts:
         return next_action(state.plan, state.progress, observations, self._clock())
 
     async def _carry_out(self, running: _Running, state: RolloutState, action: Action) -> None:
+        if not self._is_current(running):  # withdrawn since: its file must not come back
+            self._shadow.forget(state)
+            return
         if action.kind is not ActionKind.WAIT:
             self._decisions.append(state, action)
-        running.state = replace(state, progress=action.progress)
-        self._folder.write(running.state)
+        self._keep(running, replace(state, progress=action.progress))
         if action.kind is ActionKind.WAIT:
             return
         log.info(
@@ -215,11 +219,21 @@ class Rollouts:
 
     async def _route(self, running: _Running) -> None:
         """Make the gateway serve the weights; a candidate that it refuses is rolled back."""
-        state = running.state
-        report = await self._applier.replace(target_of(state))
-        if report is None or report.state == "APPLIED" or state.progress.is_over:
+        task = running.state.task
+        report = await self._applier.replace(task, lambda: self._target_of(running))
+        if report is None or report.state == "APPLIED" or running.state.progress.is_over:
             return
-        await self._carry_out(running, state, _refused(state, report.reason))
+        await self._carry_out(running, running.state, _refused(running.state, report.reason))
+
+    def _target_of(self, running: _Running) -> Target | None:
+        return target_of(running.state) if self._is_current(running) else None
+
+    def _is_current(self, running: _Running) -> bool:
+        return self._running.get(running.state.task) is running
+
+    def _keep(self, running: _Running, state: RolloutState) -> None:
+        self._folder.write(state)
+        running.state = state
 
 
 def target_of(state: RolloutState) -> Target:

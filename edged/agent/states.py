@@ -4,7 +4,7 @@ Runs in: the agent. Talks to: downloads, store, applier. Never: obeys a state th
 for another edge, expired or older than the last one; the last good state serves for ever.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import datetime
 
 import structlog
@@ -106,36 +106,45 @@ class States:
     async def _apply(
         self, state: wire.DesiredState, identity: Identity, send: Send
     ) -> list[wire.TaskStatus]:
-        targets: list[Target] = []
+        held: dict[str, StoredVersion | Trial] = {}
         failed: list[wire.TaskStatus] = []
         for task in state.tasks:
             try:
-                targets.append(await self._target(task, state, identity, send))
+                held[task.task] = await self._fetch(task, state, identity, send)
             except (LoopaiError, OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 log.warning("artifact_refused", task=task.task, reason=reason)
                 failed.append(self._failed(task, reason))
-                targets += self._kept(task.task)
-        self._rollouts.retire([task.task for task in state.tasks if task.HasField("candidate")])
-        reports = await self._applier.apply("home", targets, state.sequence)
-        unheld = {status.task for status in failed}
+        reports = await self._applier.apply("home", self._targets(state, held), state.sequence)
         privacy = self._releaser.privacy
-        held = [to_wire(report, privacy) for report in reports if report.task not in unheld]
-        return held + failed
+        served = [to_wire(report, privacy) for report in reports if report.task in held]
+        return served + failed
 
-    async def _target(
+    def _targets(
+        self, state: wire.DesiredState, held: Mapping[str, StoredVersion | Trial]
+    ) -> Iterator[Target]:
+        """Yield every task's arms as of now; a rollout may have moved during the downloads."""
+        self._rollouts.retire([task.task for task in state.tasks if task.HasField("candidate")])
+        for task in state.tasks:
+            wanted = held.get(task.task)
+            if wanted is None:
+                yield from self._kept(task.task)
+            elif isinstance(wanted, Trial):
+                yield self._rollouts.target(wanted)
+            else:
+                yield Target.of(wanted)
+
+    async def _fetch(
         self, task: wire.DesiredTask, state: wire.DesiredState, identity: Identity, send: Send
-    ) -> Target:
-        """Return the task's arms, with every artifact they need on this disk."""
+    ) -> StoredVersion | Trial:
+        """Return what the task wants, with every artifact that it needs on this disk."""
         stable = await self._hold(task.task, task.stable, identity, send)
         if not task.HasField("candidate"):
-            return Target.of(stable)
+            return stable
         candidate = await self._hold(task.task, task.candidate, identity, send)
         plan = read_plan(task.plan)
         commands = read_commands(state.commands, plan.rollout_id)
-        return self._rollouts.target(
-            Trial(stable=stable, candidate=candidate, plan=plan, commands=commands)
-        )
+        return Trial(stable=stable, candidate=candidate, plan=plan, commands=commands)
 
     async def _hold(
         self, task: str, wanted: wire.DesiredVersion, identity: Identity, send: Send

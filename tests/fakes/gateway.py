@@ -15,6 +15,8 @@ class FakeGateway:
         self.refused: set[int] = set()
         self.reason = "line 1, column 1: refused"
         self.serving: dict[str, int] = {}
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def __aenter__(self):
         self._server = await asyncio.start_unix_server(self._serve, self.path)
@@ -25,6 +27,7 @@ class FakeGateway:
 
     async def _serve(self, reader, writer):
         while await reader.readline():
+            await self.may_answer.wait()
             routes = Routes.parse(self.layout.routes.read_bytes())
             tasks = [self._apply(name, route) for name, route in routes.tasks.items()]
             writer.write(orjson.dumps({"sequence": routes.sequence, "tasks": tasks}) + b"\n")

@@ -8,11 +8,14 @@ import orjson
 import pytest
 
 from edged.agent.applier import Applier, Target
+from edged.agent.comparing import Compared
 from edged.agent.decisions_log import DecisionLog
+from edged.agent.rollout_file import RolloutFolder
 from edged.agent.rollouts import Rollouts, Trial
 from edged.agent.shadow import Shadow
 from edged.agent.store import ArtifactStore
 from edged.artifacts.archive import pack
+from edged.contract.compare import Exact
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.decisions.plan import Plan, Stage
@@ -39,13 +42,38 @@ def applier(layout, gateway):
     return Applier(layout, ArtifactStore(layout), gateway.path)
 
 
+class SlowJudge:
+    """Compares two values once it may."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def compare(self, _question, output, truth) -> Compared:
+        self.asked.set()
+        await self.may_answer.wait()
+        return Compared(comparison=Exact().compare(output, truth))
+
+
 @pytest.fixture
-def start(layout, applier, clock):
+def comparing():
+    return {}
+
+
+@pytest.fixture
+def judge(comparing):
+    comparing["shout"] = SlowJudge()
+    return comparing["shout"]
+
+
+@pytest.fixture
+def start(layout, applier, clock, comparing):
     """Return a context in which rollouts run, as after a start of the agent."""
 
     @asynccontextmanager
     async def start():
-        shadow = Shadow(layout, Pool(PoolSettings(workers_per_version=1, time_limit_ms=100)), {})
+        pool = Pool(PoolSettings(workers_per_version=1, time_limit_ms=100))
+        shadow = Shadow(layout, pool, comparing)
         rollouts = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(part()) for part in (shadow.run, rollouts.run)]
@@ -281,3 +309,56 @@ async def test_a_candidate_that_was_quarantined_is_rolled_back(start, applier, t
 
         assert "quarantined: it crashed" in decisions(layout)[-1]["reason"]
         await until(lambda: weights(layout) == {1: 1.0})
+
+
+async def test_a_command_that_comes_during_a_look_is_carried_out(
+    start, applier, trial, validate, judge, layout
+):
+    trial = replace(trial, plan=replace(trial.plan, shadow=ShadowPlan(min_pairs=20)))
+    abort = Command(command_id="1", kind=CommandKind.ABORT, reason="by hand")
+    async with start() as rollouts:
+        await begin(rollouts, applier, trial)
+        validate(1, output="AB", truth="AB")
+        await judge.asked.wait()
+
+        rollouts.target(replace(trial, commands=(abort,)))
+        judge.may_answer.set()
+        await until(lambda: decisions(layout))
+
+    assert decisions(layout)[-1]["reason"] == "abort from home: by hand"
+
+
+async def test_a_candidate_that_is_withdrawn_during_a_look_stays_withdrawn(
+    start, applier, trial, validate, judge, layout
+):
+    trial = replace(trial, plan=replace(trial.plan, shadow=ShadowPlan(min_pairs=20)))
+    async with start() as rollouts:
+        await begin(rollouts, applier, trial)
+        validate(1, output="AB", truth="AB")
+        await judge.asked.wait()
+
+        rollouts.retire([])
+        judge.may_answer.set()
+        for _ in range(20):  # turns of the loop: the look ends without waiting for anything more
+            await asyncio.sleep(0)
+
+    assert list((layout.state / "rollouts").iterdir()) == []
+
+
+async def test_a_refusal_by_the_gateway_keeps_what_home_said_meanwhile(
+    start, applier, gateway, trial, layout
+):
+    force = Command(command_id="1", kind=CommandKind.FORCE)
+    pause = Command(command_id="2", kind=CommandKind.PAUSE)
+    async with start() as rollouts:
+        await begin(rollouts, applier, trial)
+        gateway.refused = {2}
+        gateway.may_answer.clear()
+        rollouts.target(replace(trial, commands=(force,)))
+        await until(lambda: decisions(layout))
+        rollouts.target(replace(trial, commands=(force, pause)))
+        gateway.may_answer.set()
+        await until(lambda: len(decisions(layout)) == 2)
+
+    [state] = RolloutFolder(layout).read_all()
+    assert state.commands == (force, pause)
