@@ -33,7 +33,7 @@ from edged.pool.errors import (
 )
 from edged.pool.report import JailReport
 from edged.pool.settings import PoolSettings
-from edged.pool.values import Call, PoolStats, ProgramSource, Result, VersionStats
+from edged.pool.values import Call, PoolStats, ProgramSource, Result, VersionStats, ns_of
 from edged.pool.version import Version
 from edged.pool.zygote import OURS, Image
 from edged.sandbox.backend import Backend
@@ -68,7 +68,7 @@ class Pool:
     def __init__(self, settings: PoolSettings, image: Image = OURS) -> None:
         self._settings = settings
         self._image = image
-        self._time_limit_ns = int(settings.time_limit_ms * 1e6)
+        self._time_limit_ns = ns_of(settings.time_limit_ms / 1e3)
         self._versions: dict[str, Version] = {}
         self._quarantined: dict[str, str] = {}  # key → why, for as long as this pool lives
         self.on_quarantine: Callable[[str, str], None] = _ignore
@@ -176,8 +176,8 @@ class Pool:
             raise self._missing(key)
         limit_ns = self._time_limit_ns
         if time_limit_ms is not None:
-            limit_ns = max(1, min(limit_ns, int(time_limit_ms * 1e6)))
-        deadline_ns = 0 if deadline_s is None else max(1, int(deadline_s * 1e9))
+            limit_ns = max(1, min(limit_ns, ns_of(time_limit_ms / 1e3)))
+        deadline_ns = 0 if deadline_s is None else max(1, ns_of(deadline_s))
         version.enqueue(Call(input_json, done, limit_ns, deadline_ns, time.monotonic_ns()))
 
     async def call(

@@ -13,7 +13,15 @@ from edged.pool.settings import Isolation
 from edged.sandbox.backend import Backend
 from edged.sandbox.frames import Outcome
 
+_MOST_NS: Final = 2**63 - 1
+"""Some 300 years; a frame has 64 bits for it."""
+
 log = structlog.get_logger(__name__)
+
+
+def ns_of(time_s: float) -> int:
+    """Return it in the unit of the frames, and within their bounds however long somebody waits."""
+    return int(min(max(time_s * 1e9, 0.0), _MOST_NS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from edged.pool.errors import PoolFull, Quarantined
 from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
 from edged.pool.terms import Terms
-from edged.pool.values import Call, ProgramSource, Result, VersionStats, lost
+from edged.pool.values import Call, ProgramSource, Result, VersionStats, lost, ns_of
 from edged.pool.verdicts import Cause, calls_ahead, retry_after_ms, settle, typical_after
 from edged.pool.waiting import Waiting
 from edged.pool.worker import Stage, Worker
@@ -283,7 +283,7 @@ class Version:
 
     @property
     def _time_limit_ns(self) -> int:
-        return int(self._settings.time_limit_ms * 1e6)
+        return ns_of(self._settings.time_limit_ms / 1e3)
 
     @property
     def _niceness(self) -> int:
@@ -350,8 +350,8 @@ class Version:
             for worker in self._open_workers():
                 calls = self._queue.take(most - len(worker.held), now_ns)
                 if calls:
-                    self._running += len(calls)
                     worker.write(calls, now_ns)
+                    self._running += len(calls)
         if self._queue:
             if not self.workers and not self.coming:
                 self._grow()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -194,6 +195,36 @@ async def test_a_caller_can_lower_the_time_limit(pool):
     assert result.outcome is Outcome.TIMEOUT
     assert 20 <= result.run_ms < 300
     assert result.cut_by_caller is False
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"deadline_s": 3.6e11},
+        {"deadline_s": math.inf},
+        {"time_limit_ms": 3.6e14},
+        {"time_limit_ms": math.inf},
+    ],
+)
+async def test_a_caller_who_would_wait_for_ages_costs_nobody_an_answer(pool, terms):
+    await pool.load("echo", ECHO)
+    results: list[Result] = []
+
+    pool.submit("echo", b"1", results.append)
+    pool.submit("echo", b"2", results.append, **terms)
+    pool.submit("echo", b"3", results.append)
+    await until(lambda: len(results) == 3)
+
+    assert [result.output_json for result in results] == [b"1", b"2", b"3"]
+
+
+async def test_a_time_limit_of_ages_is_a_limit_all_the_same():
+    async with Pool(PoolSettings(time_limit_ms=3.6e14)) as pool:
+        await pool.load("echo", ECHO)
+
+        result = await pool.call("echo", b"1")
+
+        assert result.output_json == b"1"
 
 
 async def test_a_time_limit_counts_from_the_calls_own_start(pool):
