@@ -5,7 +5,7 @@ a line of a file that is still read or written; there `{}` and spaces take its p
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,14 @@ class Eraser:
         return found
 
     def erase(self) -> Counter[str]:
-        """Do it; return how many lines went, by kind of log, and records of sealed batches."""
-        self.find()
+        """Do it; return how many lines went, by kind of log, and records of sealed batches.
+
+        With the lines goes what tells the ids: whoever calls this has noted what `find` learned.
+        """
         erased: Counter[str] = Counter()
         for kind in KINDS:
             for path in self._files(kind):
-                erased[kind] += rewrite(path, self._left, self._layout.keyring)
+                erased[kind] += _in_any_form(path, self._rewrite)
             erased[kind] += sum(map(self._erase_torn, self._torn(kind)))
         erased["sealed batches"] = self.erase_batches(BatchFolder(self._layout))
         return erased
@@ -68,14 +70,19 @@ class Eraser:
         return erased
 
     def _find_in(self, kind: LogKind) -> int:
+        return sum(_in_any_form(path, self._learn) for path in self._files(kind))
+
+    def _learn(self, path: Path) -> int:
         count = 0
-        for path in self._files(kind):
-            for line in read_lines(path, self._layout.keyring):
-                record = _parsed(line)
-                if record is not None and self._is_meant(record):
-                    self.ids.add(record["execution_id"])
-                    count += 1
+        for line in read_lines(path, self._layout.keyring):
+            record = _parsed(line)
+            if record is not None and self._is_meant(record):
+                self.ids.add(record["execution_id"])
+                count += 1
         return count
+
+    def _rewrite(self, path: Path) -> int:
+        return rewrite(path, self._left, self._layout.keyring)
 
     def _is_meant(self, record: dict[str, Any]) -> bool:
         return record["execution_id"] in self.ids or any(m.is_in(record) for m in self._matches)
@@ -99,6 +106,14 @@ class Eraser:
         if len(kept) < len(lines):
             path.write_bytes(b"".join(kept))
         return len(lines) - len(kept)
+
+
+def _in_any_form(path: Path, act: Callable[[Path], int]) -> int:
+    """Do it to a file, or to the archive that it became meanwhile; 0 where neither is left."""
+    for form in (path, path.with_name(f"{path.name}.gz")):
+        with suppress(FileNotFoundError):
+            return act(form)
+    return 0
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -3,14 +3,17 @@
 Runs in: the agent. Talks to: state/erasures, the open batch, the session. Never: forgets one that
 home has not acknowledged, or keeps what a subject is known by any longer than needed.
 
-`edged privacy erase` erases what is on the disk and leaves a file here. An execution that was in
-this process's memory then may reach a log later, so the agent looks again when it finds the file,
-and a last time a minute later.
+`edged privacy erase` leaves a file here and erases what is on the disk. An execution that was in
+this process's memory then may reach a log later, so the agent looks again when the command has
+ended, and a last time a minute later. A command that died on the way has ended too: the file has
+the ids of what it may have erased already.
 """
 
 import asyncio
+import fcntl
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,6 +58,11 @@ class Request:
     def is_acknowledged(self) -> bool:
         return len(set(self.parts_acknowledged)) >= self.parts
 
+    def learn(self, execution_ids: Collection[str]) -> None:
+        """Take in what an eraser knows; where that is more, home is asked anew."""
+        if len(execution_ids) > len(self.execution_ids):
+            self.execution_ids, self.parts_acknowledged = sorted(execution_ids), []
+
     def eraser(self, layout: Layout) -> Eraser:
         matches = [Match.parse(each) for each in self.matches]
         return Eraser(layout, self.task, matches, frozenset(self.execution_ids))
@@ -75,9 +83,12 @@ class ErasureFolder:
     def add(self, request: Request) -> Path:
         """Note a request, or what became of it."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{request.erasure_id}.json"
+        path = self.path_of(request)
         write_whole(path, orjson.dumps(asdict(request)), mode=0o600)
         return path
+
+    def path_of(self, request: Request) -> Path:
+        return self._folder / f"{request.erasure_id}.json"
 
     def open_requests(self) -> Iterator[Request]:
         """Yield those that are not done, oldest first."""
@@ -89,6 +100,29 @@ class ErasureFolder:
                 continue
             if request.done_at is None:
                 yield request
+
+    def left_requests(self) -> list[Request]:
+        """Return the open ones whose commands have ended; none while a command is at work."""
+        with (
+            suppress(FileNotFoundError, BlockingIOError),
+            self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB),
+        ):
+            return list(self.open_requests())
+        return []
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Keep the agent from new requests meanwhile: both would write what became of them."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._locked(fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Hold the folder; the kernel lets it go for a process that dies."""
+        with (self._folder / ".lock").open("ab") as file:
+            fcntl.flock(file, how)
+            yield
 
 
 class Erasures:
@@ -112,7 +146,7 @@ class Erasures:
 
     async def run(self) -> None:
         while True:
-            for request in list(self._folder.open_requests()):
+            for request in self._folder.left_requests():
                 await self._see_through(request)
             await asyncio.sleep(LOOK_S)
 
@@ -148,17 +182,18 @@ class Erasures:
                 self._news.set()
 
     async def _pass(self, request: Request) -> None:
-        """Erase here what is left. Its ids may have grown: then home is asked anew."""
-        eraser, known = request.eraser(self._layout), len(request.execution_ids)
+        """Erase here what is left. Its ids may grow: they are noted before the lines go."""
+        eraser = request.eraser(self._layout)
+        await asyncio.to_thread(eraser.find)
+        request.learn(eraser.ids)
+        self._folder.add(request)
         erased = await asyncio.to_thread(eraser.erase)
         for holder in self._holders:
             holder.forget_executions(request.task, frozenset(eraser.ids))
         eraser.erase_batches(self._batches)
-        request.execution_ids = sorted(eraser.ids)
+        request.learn(eraser.ids)
         request.erased = {kind: request.erased.get(kind, 0) + erased[kind] for kind in erased}
         request.passes += 1
-        if len(eraser.ids) > known:
-            request.parts_acknowledged = []
         self._close_if_done(request)
         self._folder.add(request)
         log.info("erased_here", erasure=request.erasure_id, **_counts(erased))

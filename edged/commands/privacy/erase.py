@@ -5,13 +5,15 @@ Never: sends what the subject is known by; home is told the executions' ids.
 
 import sys
 import time
-from typing import Annotated
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
 from uuid import uuid4
 
 import orjson
 import typer
 
-from edged.agent.erasing import KINDS
+from edged.agent.erasing import KINDS, Eraser
 from edged.agent.erasures import ErasureFolder, Request
 from edged.agent.privacy.matching import Match
 from edged.commands.settings import Config, DataDir, read_deployment, refused
@@ -51,14 +53,31 @@ def erase(
         execution_ids=[],
         requested_at=time.time(),
     )
-    eraser = request.eraser(layout)
+    eraser, folder = request.eraser(layout), ErasureFolder(layout)
+    shown: dict[str, Any] = {"task": task}
     try:
-        counts = eraser.find() if dry_run else eraser.erase()
+        counts = eraser.find()
+        if not dry_run:
+            with folder.at_work():
+                counts = _carry_out(request, eraser, folder)
+            shown["request"] = str(folder.path_of(request))
     except (LoopaiError, OSError) as error:
-        raise refused(str(error)) from error
-    shown = {"task": task, "executions": len(eraser.ids), "erased": dict(counts)}
-    if not dry_run:
-        request.execution_ids, request.erased = sorted(eraser.ids), dict(counts)
-        shown["request"] = str(ErasureFolder(layout).add(request))
-    shown["dry_run"] = dry_run
+        raise refused(_cut_off(error, folder.path_of(request))) from error
+    shown |= {"executions": len(eraser.ids), "erased": dict(counts), "dry_run": dry_run}
     sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _carry_out(request: Request, eraser: Eraser, folder: ErasureFolder) -> Counter[str]:
+    """Erase; what was found is noted first, so that the agent can go on where this is cut off."""
+    request.learn(eraser.ids)
+    folder.add(request)
+    counts = eraser.erase()
+    request.learn(eraser.ids)
+    request.erased = dict(counts)
+    folder.add(request)
+    return counts
+
+
+def _cut_off(error: Exception, path: Path) -> str:
+    rest = f"; what is left goes by the running agent, which has {path}" if path.exists() else ""
+    return f"{error}{rest}"

@@ -1,5 +1,6 @@
 """A subject's records go from every file of the edge, from its memory, and from home."""
 
+import errno
 import gzip
 import time
 from pathlib import Path
@@ -9,13 +10,14 @@ import orjson
 import pytest
 from loopai.control.v1 import link_pb2 as wire
 
+from edged.agent import erasing as module_of_erasing
 from edged.agent import erasures as module
 from edged.agent.batches import BatchFolder
 from edged.agent.erasing import Eraser
 from edged.agent.erasures import ErasureFolder, Erasures, Request
 from edged.agent.privacy.matching import Match
 from edged.agent.telemetry import Batcher
-from edged.datasets.archives import archive
+from edged.datasets.archives import archive, stored_files
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.sealing import Keyring
@@ -121,10 +123,16 @@ def eraser(layout: Layout, *written: str) -> Eraser:
     return Eraser(layout, "spam", matches, frozenset())
 
 
+def erase(layout: Layout) -> dict[str, int]:
+    found = eraser(layout)
+    found.find()
+    return found.erase()
+
+
 def test_the_subject_goes_from_every_file_and_nobody_else(filled):
     assert MARKER.encode() in content(filled)
 
-    erased = eraser(filled).erase()
+    erased = erase(filled)
 
     left = content(filled)
     assert MARKER.lower().encode() not in left.lower()
@@ -141,7 +149,7 @@ def test_positions_of_a_followed_file_stay(filled):
     path = filled.log("spam", "executions") / "2025-11-24.jsonl"
     size = path.stat().st_size
 
-    eraser(filled).erase()
+    erase(filled)
 
     lines = path.read_bytes().split(b"\n")
     assert path.stat().st_size == size
@@ -150,7 +158,7 @@ def test_positions_of_a_followed_file_stay(filled):
 
 
 def test_counts_of_sealed_batches_stay(filled):
-    eraser(filled).erase()
+    erase(filled)
 
     [number] = BatchFolder(filled).pending()
     batch = wire.TelemetryBatch.FromString(BatchFolder(filled).read(number))
@@ -168,9 +176,9 @@ def test_looking_alone_changes_nothing(filled):
 
 
 def test_erased_twice_is_erased_once(filled):
-    eraser(filled).erase()
+    erase(filled)
 
-    assert sum(eraser(filled).erase().values()) == 0
+    assert sum(erase(filled).values()) == 0
 
 
 def test_encrypted_lines_are_found_and_stay_encrypted(tmp_path):
@@ -178,7 +186,7 @@ def test_encrypted_lines_are_found_and_stay_encrypted(tmp_path):
     layout.batches.mkdir(parents=True)
     path = write(layout, "executions", TODAY_S, execution(1, MARKER), execution(2, "Bee"))
 
-    erased = eraser(layout).erase()
+    erased = erase(layout)
 
     assert erased["executions"] == 1
     assert b"Bee" not in path.read_bytes()
@@ -198,6 +206,49 @@ def request_(filled) -> Request:
     )
     ErasureFolder(filled).add(request)
     return request
+
+
+def test_a_file_that_is_archived_meanwhile_is_erased_from_all_the_same(filled, monkeypatch):
+    listed = module_of_erasing.stored_files(filled, "spam", "executions")
+    archive(filled.log("spam", "executions") / "2025-11-24.jsonl", None)
+    monkeypatch.setattr(
+        module_of_erasing,
+        "stored_files",
+        lambda layout, task, kind: (
+            listed if kind == "executions" else stored_files(layout, task, kind)
+        ),
+    )
+
+    erased = erase(filled)
+
+    assert erased["executions"] == 4
+    assert MARKER.lower().encode() not in content(filled).lower()
+
+
+@pytest.mark.usefixtures("request_")
+async def test_an_agent_that_dies_while_it_erases_has_noted_the_ids(filled, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module_of_erasing, "rewrite", full)
+    erasures = Erasures(filled, BatchFolder(filled), [], has_home=True)
+
+    with pytest.raises(OSError, match="No space"):
+        await see_through(erasures, filled)
+
+    [request] = ErasureFolder(filled).open_requests()
+    assert len(request.execution_ids) == 3
+
+
+@pytest.mark.usefixtures("request_")
+def test_the_agent_leaves_requests_alone_while_a_command_is_at_work(filled):
+    folder = ErasureFolder(filled)
+
+    with folder.at_work():
+        meanwhile = folder.left_requests()
+
+    assert meanwhile == []
+    assert [each.erasure_id for each in folder.left_requests()] == ["e1"]
 
 
 class Holder:

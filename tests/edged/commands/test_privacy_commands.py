@@ -1,25 +1,32 @@
 """`edged privacy` in a process of its own, as people call it."""
 
 import json
+import random
+import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edged.datasets.archives import archive
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 
 INPUT = {"text": "mail ann@example.com", "phone": 4155550132, "10.0.0.1": [{"n": 1}]}
 NOW_S = 1_764_000_000.0
+DISK_BYTES = 16_384  # the most that a file may have where the disk is full
 
 
 @pytest.fixture
 def run(tmp_path: Path):
-    def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def run(*arguments: str, stdin: bytes = b"", **how: Any) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "edged.commands", "privacy", *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, cwd=tmp_path, check=False)
+        return subprocess.run(
+            command, input=stdin, capture_output=True, cwd=tmp_path, check=False, **how
+        )
 
     return run
 
@@ -29,20 +36,28 @@ def data_dir(tmp_path: Path) -> Path:
     """A data_dir with three executions of a task, the last one full of personal data."""
     layout = Layout(tmp_path / "data")
     layout.state.mkdir(parents=True)
-    writer = LogWriter(layout, "executions", lambda: NOW_S)
-    for number, value in enumerate(("first", "second", INPUT)):
-        execution = Execution(
-            execution_id=f"019163d8-694a-7000-8000-00000000000{number}",
-            task="spam",
-            version=1,
-            arm="stable",
-            input_json=json.dumps(value).encode(),
-            output_json=b'"ann@example.com"',
-            latency_ms=1.5,
-        )
-        writer.append("spam", [render(execution, "2025-11-24T16:00:00.000Z")])
-    writer.close()
+    values = ("first", "second", INPUT)
+    append(layout, *(execution(number, value) for number, value in enumerate(values)))
     return tmp_path / "data"
+
+
+def execution(number: int, value: object) -> Execution:
+    return Execution(
+        execution_id=f"019163d8-694a-7000-8000-00000000000{number}",
+        task="spam",
+        version=1,
+        arm="stable",
+        input_json=json.dumps(value).encode(),
+        output_json=b'"ann@example.com"',
+        latency_ms=1.5,
+    )
+
+
+def append(layout: Layout, *executions: Execution) -> Path:
+    writer = LogWriter(layout, "executions", lambda: NOW_S)
+    path = writer.append("spam", [render(each, "2025-11-24T16:00:00.000Z") for each in executions])
+    writer.close()
+    return path
 
 
 def lines(done: subprocess.CompletedProcess[bytes]) -> list[dict]:
@@ -142,3 +157,19 @@ def test_erase_refuses_a_match_that_fits_everything(run, data_dir):
 
     assert done.returncode == 2
     assert b"at least 3 characters" in done.stderr
+
+
+def test_an_erasure_that_fails_on_the_way_has_left_the_ids_for_the_agent(run, data_dir):
+    large = execution(4, random.Random(1).randbytes(DISK_BYTES).hex())
+    path = append(Layout(data_dir), large)
+    archive(path, None)
+
+    done = run(
+        *("erase", "spam", "--match", "$.phone=4155550132", "--data-dir", str(data_dir)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (DISK_BYTES, DISK_BYTES)),
+    )
+
+    assert done.returncode == 2
+    [request] = (data_dir / "state" / "erasures").glob("*.json")
+    assert str(request).encode() in done.stderr
+    assert len(json.loads(request.read_bytes())["execution_ids"]) == 1
