@@ -89,7 +89,10 @@ class Eraser:
 
     def _left(self, line: bytes) -> bytes | None:
         record = _parsed(line)
-        return None if record is not None and self._is_meant(record) else line
+        if record is None or not self._is_meant(record):
+            return line
+        self.ids.add(record["execution_id"])  # it may have come after `find`
+        return None
 
     def _files(self, kind: LogKind) -> list[Path]:
         return [path for _, path in stored_files(self._layout, self._task, kind)]

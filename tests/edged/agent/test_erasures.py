@@ -75,6 +75,10 @@ def validation(number: int, text: str) -> bytes:
     return orjson.dumps(line) + b"\n"
 
 
+def outcome(number: int, truth: object = "ham") -> bytes:
+    return orjson.dumps({"execution_id": identifier(number), "truth": truth}) + b"\n"
+
+
 def write(layout: Layout, kind: str, at_s: float, *lines: bytes) -> Path:
     writer = LogWriter(layout, kind, lambda: at_s)
     path = writer.append("spam", list(lines))
@@ -105,11 +109,7 @@ def filled(layout, make_releaser, recorder, clock):
     archive(archived, None)
     write(layout, "executions", TODAY_S, execution(3, MARKER.upper()), execution(4, "Bee"))
     write(layout, "validations", TODAY_S, validation(3, MARKER.upper()), validation(4, "Bee"))
-    truths = [
-        {"execution_id": identifier(number), "truth": truth}
-        for number, truth in ((3, "ham"), (4, "ham"), (2, {"name": MARKER}))
-    ]
-    write(layout, "outcomes", TODAY_S, *(orjson.dumps(each) + b"\n" for each in truths))
+    write(layout, "outcomes", TODAY_S, outcome(3), outcome(4), outcome(2, {"name": MARKER}))
     torn = layout.log("spam", "executions") / "2025-11-24.jsonl.torn"
     torn.write_bytes(f'{{"execution_id":"x","input":"{MARKER}\n"a tail of Bee\n'.encode())
     folder = BatchFolder(layout)
@@ -223,6 +223,18 @@ def test_a_file_that_is_archived_meanwhile_is_erased_from_all_the_same(filled, m
 
     assert erased["executions"] == 4
     assert MARKER.lower().encode() not in content(filled).lower()
+
+
+def test_what_comes_after_the_look_is_known_by_its_id_too(filled):
+    found = eraser(filled)
+    found.find()
+    write(filled, "executions", TODAY_S, execution(5, MARKER))
+    write(filled, "outcomes", TODAY_S, outcome(5))
+
+    erased = found.erase()
+
+    assert identifier(5) in found.ids
+    assert (erased["executions"], erased["outcomes"]) == (5, 3)
 
 
 @pytest.mark.usefixtures("request_")
