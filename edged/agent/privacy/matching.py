@@ -2,9 +2,9 @@
 
 Pure. Never: logs what it looks for.
 
-`ann@example.com` is in a record when a string or a key of its input, output or truth holds it,
-whatever the case, or when a number reads so. `$.customer.id=4711` is in it when that field, found
-by a path as in `privacy.fields`, is that value.
+`ann@example.com` is in a record when a string or a key of its input, output or truth holds it, its
+routing key or its error's message, whatever the case, or when a number reads so.
+`$.customer.id=4711` is in it when that field, found by a path as in `privacy.fields`, is so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,6 +37,8 @@ class Match:
 
     def is_in(self, record: Mapping[str, Any]) -> bool:
         """Say whether a log line, parsed, speaks of the subject."""
+        if self.rule is None and any(self.text in _text(each) for each in _beside(record)):
+            return True
         return any(
             self._is_in(record[name], root) for name, root in PARTS.items() if name in record
         )
@@ -46,6 +48,14 @@ class Match:
             return any(self.text in text for text in _texts(value))
         trail = Trail.begin([self.rule], root)
         return any(self.text == _text(found) for found in _led_to(value, trail))
+
+
+def _beside(record: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield what callers and programs say beside input and output; no path leads there."""
+    yield record.get("routing_key", "")
+    error = record.get("error")
+    if isinstance(error, dict):
+        yield error.get("message", "")
 
 
 def _texts(value: Any) -> Iterator[str]:

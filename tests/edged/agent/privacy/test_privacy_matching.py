@@ -40,6 +40,21 @@ def test_truths_speak_of_it_too():
     assert Match.parse("output.name=Ann Lee").is_in({"oracle_output": {"name": "Ann Lee"}})
 
 
+@pytest.mark.parametrize("written", ["user-4711", "no such user: ann@example.com"])
+def test_the_routing_key_and_an_errors_message_speak_of_it_too(written):
+    error = {"type": "KeyError", "message": "no such user: Ann@example.com"}
+    record = {"input": 1, "routing_key": "user-4711", "error": error}
+
+    assert Match.parse(written).is_in(record)
+
+
+@pytest.mark.parametrize("written", ["message", "KeyError", "$.message=gone", "$..type=KeyError"])
+def test_what_the_edge_itself_says_of_an_error_does_not(written):
+    record = {"input": 1, "error": {"type": "KeyError", "message": "gone"}}
+
+    assert not Match.parse(written).is_in(record)
+
+
 @pytest.mark.parametrize("written", ["", "a", "  a ", "$.a[=x"])
 def test_a_match_that_fits_too_much_or_nothing_is_refused(written):
     with pytest.raises(ValueError, match=r"at least|not understood"):
