@@ -163,6 +163,7 @@ class Rollouts:
     async def _count(self, running: _Running) -> RolloutState:
         """Return the state, as it is by then, with positions moved over what was counted."""
         before = running.state
+        running.observer.take()  # of a look that failed: all of it is read again
         executions = Follower(self._layout, "executions", dict(before.executions), task=before.task)
         for chunk in executions.read():
             running.observer.add_executions(chunk, before)

@@ -10,6 +10,7 @@ import pytest
 from edged.agent.applier import Applier, Target
 from edged.agent.comparing import Compared
 from edged.agent.decisions_log import DecisionLog
+from edged.agent.oracles.protocol import OracleAway
 from edged.agent.rollout_file import RolloutFolder
 from edged.agent.rollouts import Rollouts, Trial
 from edged.agent.shadow import Shadow
@@ -43,15 +44,19 @@ def applier(layout, gateway):
 
 
 class SlowJudge:
-    """Compares two values once it may."""
+    """Compares two values once it may; is away for the first few questions, if told so."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.may_answer = asyncio.Event()
+        self.away_for = 0
 
     async def compare(self, _question, output, truth) -> Compared:
         self.asked.set()
         await self.may_answer.wait()
+        if self.away_for:
+            self.away_for -= 1
+            raise OracleAway(reason="no answer")
         return Compared(comparison=Exact().compare(output, truth))
 
 
@@ -362,3 +367,20 @@ async def test_a_refusal_by_the_gateway_keeps_what_home_said_meanwhile(
 
     [state] = RolloutFolder(layout).read_all()
     assert state.commands == (force, pause)
+
+
+async def test_what_is_read_again_after_a_judge_was_away_counts_once(
+    start, applier, trial, execute, validate, judge, layout
+):
+    trial = replace(trial, plan=replace(trial.plan, shadow=ShadowPlan(min_pairs=20)))
+    judge.away_for = 2
+    judge.may_answer.set()
+    async with start() as rollouts:
+        await begin(rollouts, applier, trial)
+        execute(10, 1)
+        validate(1, output="ab", truth="ab")
+        await until(lambda: next(RolloutFolder(layout).read_all()).progress.pairs.agreed)
+
+    [state] = RolloutFolder(layout).read_all()
+    assert state.progress.stable.executions == 10
+    assert state.progress.pairs.agreed == 1
