@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Final
@@ -145,16 +145,7 @@ class Report:
     def _failure_rate(self, task: str, versions: set[int]) -> dict[str, Any] | None:
         """Return the estimate for all executions of the serving versions, from recent samples."""
         lines = Follower(self._parts.layout, "validations", {}, task=task).tail()
-        labels = [label for line in lines if (label := _label(line, versions)) is not None]
-        if not labels:
-            return None
-        estimate = hajek(labels)
-        return {
-            "estimate": round(estimate.rate, 4),
-            "low": round(estimate.interval.low, 4),
-            "high": round(estimate.interval.high, 4),
-            "labels": estimate.labels,
-        }
+        return failure_rate(lines, versions)
 
     def _telemetry(self) -> dict[str, Any]:
         parts = self._parts
@@ -177,12 +168,27 @@ class Report:
         }
 
 
-def _label(line: bytes, versions: set[int]) -> Label | None:
+def failure_rate(lines: Iterable[bytes], versions: Container[int]) -> dict[str, Any] | None:
+    """Return the estimate from validations; what a kill had written twice counts once."""
+    labels = dict(label for line in lines if (label := _label(line, versions)) is not None)
+    if not labels:
+        return None
+    estimate = hajek(list(labels.values()))
+    return {
+        "estimate": round(estimate.rate, 4),
+        "low": round(estimate.interval.low, 4),
+        "high": round(estimate.interval.high, 4),
+        "labels": estimate.labels,
+    }
+
+
+def _label(line: bytes, versions: Container[int]) -> tuple[str, Label] | None:
+    """Return the validation's id and what it says."""
     try:
         fields: Mapping[str, Any] = orjson.loads(line)
         if fields["version"] not in versions or not fields["inclusion_probability"]:
             return None
-        return Label(
+        return fields["id"], Label(
             is_failure=not fields["match"], inclusion_probability=fields["inclusion_probability"]
         )
     except (ValueError, KeyError, TypeError):

@@ -18,6 +18,8 @@ from edged.decisions.plan import Plan
 from edged.decisions.progress import Command, CommandKind, Progress
 from edged.files import write_whole
 
+KNOWN_LABELS = 256  # four times what a kill writes again
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutState:
@@ -31,6 +33,9 @@ class RolloutState:
     validations: Positions
     commands: tuple[Command, ...] = ()
     """All that home's last state listed; those carried out are named in the progress."""
+    labelled: tuple[str, ...] = ()
+    """Ids of the last KNOWN_LABELS validations that counted, oldest first: a kill of the validator
+    or an outcome that is reported twice writes one again."""
 
     @property
     def task(self) -> str:
@@ -48,6 +53,7 @@ class RolloutState:
                 {"command_id": c.command_id, "kind": str(c.kind), "reason": c.reason}
                 for c in self.commands
             ],
+            "labelled": self.labelled,
         }
 
     @classmethod
@@ -67,6 +73,7 @@ class RolloutState:
                     )
                     for c in document["commands"]
                 ),
+                labelled=tuple(document.get("labelled", ())),  # older files name none
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a rollout's state: {error!r}") from error

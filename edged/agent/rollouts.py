@@ -13,7 +13,7 @@ import structlog
 from edged.agent.applier import Applier, Target
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.observing import Observer, read_line
-from edged.agent.rollout_file import RolloutFolder, RolloutState
+from edged.agent.rollout_file import KNOWN_LABELS, RolloutFolder, RolloutState
 from edged.agent.shadow import Shadow, reason_of
 from edged.agent.store import StoredVersion
 from edged.artifacts.manifest import Digest
@@ -172,19 +172,30 @@ class Rollouts:
         validations = Follower(
             self._layout, "validations", dict(before.validations), task=before.task
         )
+        labelled = dict.fromkeys(before.labelled)
         for chunk in validations.read():
             for line in chunk.lines:
-                await self._count_validation(running, line)
+                await self._count_validation(running, line, labelled)
             validations.commit(chunk)
         # Home's commands may have come meanwhile: they are in the state of now.
         return replace(
-            running.state, executions=executions.positions, validations=validations.positions
+            running.state,
+            executions=executions.positions,
+            validations=validations.positions,
+            labelled=tuple(labelled)[-KNOWN_LABELS:],
         )
 
-    async def _count_validation(self, running: _Running, line: bytes) -> None:
+    async def _count_validation(
+        self, running: _Running, line: bytes, labelled: dict[str, None]
+    ) -> None:
+        """labelled: ids of validations that have counted; takes this one's."""
         validation = read_line(line)
         if validation is None or validation.get("channel") != "audit":
             return
+        identifier = validation.get("id", "")
+        if identifier in labelled:
+            return
+        labelled[identifier] = None
         if running.state.progress.phase is Phase.SHADOW:
             seen = await self._shadow.compare(running.state, validation)
             if seen is not None:

@@ -8,15 +8,12 @@ import orjson
 import pytest
 
 from edged.agent.applier import Applier, Target
-from edged.agent.comparing import Compared
 from edged.agent.decisions_log import DecisionLog
-from edged.agent.oracles.protocol import OracleAway
-from edged.agent.rollout_file import RolloutFolder
+from edged.agent.rollout_file import RolloutFolder, RolloutState
 from edged.agent.rollouts import Rollouts, Trial
 from edged.agent.shadow import Shadow
 from edged.agent.store import ArtifactStore
 from edged.artifacts.archive import pack
-from edged.contract.compare import Exact
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.decisions.plan import Plan, Stage
@@ -26,6 +23,7 @@ from edged.decisions.routing import Routes
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.judge import SlowJudge
 
 STAGES = tuple(Stage(weight=w, min_executions=50, min_duration_s=0) for w in (0.1, 0.5, 1.0))
 WHISPER = 'def run(input_data):\n    return input_data["text"].lower()\n'
@@ -41,23 +39,6 @@ async def gateway(layout, tmp_path):
 @pytest.fixture
 def applier(layout, gateway):
     return Applier(layout, ArtifactStore(layout), gateway.path)
-
-
-class SlowJudge:
-    """Compares two values once it may; is away for the first few questions, if told so."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.may_answer = asyncio.Event()
-        self.away_for = 0
-
-    async def compare(self, _question, output, truth) -> Compared:
-        self.asked.set()
-        await self.may_answer.wait()
-        if self.away_for:
-            self.away_for -= 1
-            raise OracleAway(reason="no answer")
-        return Compared(comparison=Exact().compare(output, truth))
 
 
 @pytest.fixture
@@ -126,7 +107,7 @@ def execute(layout, clock):
 
 @pytest.fixture
 def validate(layout, clock):
-    """Return a function that writes validations of the stable version into the log."""
+    """Return a function that writes validations v0, v1, … of the stable version into the log."""
     writer = LogWriter(layout, "validations", clock, prefix="sampled-")
 
     def validate(count: int, *, output: str, truth: str) -> None:
@@ -141,7 +122,8 @@ def validate(layout, clock):
             "oracle_output": truth,
             "match": output == truth,
         }
-        writer.append("shout", [orjson.dumps(line) + b"\n"] * count)
+        lines = [orjson.dumps({**line, "id": f"v{n}"}) + b"\n" for n in range(count)]
+        writer.append("shout", lines)
 
     yield validate
     writer.close()
@@ -152,6 +134,11 @@ def decisions(layout) -> list[dict]:
     for path in sorted(layout.log("shout", "decisions").glob("*.jsonl")):
         lines += [orjson.loads(line) for line in path.read_bytes().splitlines()]
     return lines
+
+
+def stored(layout) -> RolloutState:
+    [state] = RolloutFolder(layout).read_all()
+    return state
 
 
 def weights(layout) -> dict[int, float]:
@@ -365,8 +352,7 @@ async def test_a_refusal_by_the_gateway_keeps_what_home_said_meanwhile(
         gateway.may_answer.set()
         await until(lambda: len(decisions(layout)) == 2)
 
-    [state] = RolloutFolder(layout).read_all()
-    assert state.commands == (force, pause)
+    assert stored(layout).commands == (force, pause)
 
 
 async def test_what_is_read_again_after_a_judge_was_away_counts_once(
@@ -379,8 +365,21 @@ async def test_what_is_read_again_after_a_judge_was_away_counts_once(
         await begin(rollouts, applier, trial)
         execute(10, 1)
         validate(1, output="ab", truth="ab")
-        await until(lambda: next(RolloutFolder(layout).read_all()).progress.pairs.agreed)
+        await until(lambda: stored(layout).progress.pairs.agreed)
 
-    [state] = RolloutFolder(layout).read_all()
-    assert state.progress.stable.executions == 10
-    assert state.progress.pairs.agreed == 1
+    progress = stored(layout).progress
+    assert (progress.stable.executions, progress.pairs.agreed) == (10, 1)
+
+
+async def test_a_validation_that_is_written_again_counts_once(
+    start, applier, trial, validate, layout
+):
+    async with start() as rollouts:
+        await begin(rollouts, applier, trial)
+        validate(2, output="AB", truth="AB")
+        await until(lambda: stored(layout).progress.stable.labels)
+    async with start():
+        validate(3, output="AB", truth="AB")
+        await until(lambda: stored(layout).progress.stable.labels > 2)
+
+    assert stored(layout).progress.stable.labels == 3
