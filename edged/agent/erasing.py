@@ -18,20 +18,30 @@ from edged.agent.open_batch import forget_records
 from edged.agent.privacy.matching import Match
 from edged.datasets.archives import read_lines, rewrite, stored_files
 from edged.datasets.layout import Layout, LogKind
+from edged.datasets.statistics import OTHER, output_name
 
 KINDS: tuple[LogKind, ...] = ("executions", "validations", "outcomes")
 
 
 class Eraser:
-    """One task's subject. ids: of the executions that speak of it, as far as they are known."""
+    """One task's subject. ids: of the executions that speak of it, as far as they are known.
+
+    outputs: theirs, as statistics name them; without those that executions of others have too.
+    """
 
     def __init__(
-        self, layout: Layout, task: str, matches: Sequence[Match], ids: frozenset[str]
+        self,
+        layout: Layout,
+        task: str,
+        matches: Sequence[Match],
+        ids: frozenset[str],
+        outputs: frozenset[str] = frozenset(),
     ) -> None:
         self._layout = layout
         self._task = task
         self._matches = matches
         self.ids = set(ids)
+        self.outputs = set(outputs)
 
     def find(self) -> Counter[str]:
         """Learn the executions' ids; return how many lines would go, by kind of log.
@@ -56,6 +66,11 @@ class Eraser:
         erased["sealed batches"] = self.erase_batches(BatchFolder(self._layout))
         return erased
 
+    def is_told_by(self, name: str) -> bool:
+        """Say whether the name of an output, as statistics have it, speaks of the subject."""
+        record = {"output": orjson.loads(name)}
+        return name in self.outputs or any(m.is_in(record) for m in self._matches)
+
     def erase_batches(self, folder: BatchFolder) -> int:
         """Take the records out of batches that wait; returns how many went."""
         erased = 0
@@ -77,9 +92,13 @@ class Eraser:
         for line in read_lines(path, self._layout.keyring):
             record = _parsed(line)
             if record is not None and self._is_meant(record):
-                self.ids.add(record["execution_id"])
+                self._note(record)
                 count += 1
         return count
+
+    def _note(self, record: dict[str, Any]) -> None:
+        self.ids.add(record["execution_id"])
+        self.outputs |= _output_names(record)
 
     def _rewrite(self, path: Path) -> int:
         return rewrite(path, self._left, self._layout.keyring)
@@ -89,10 +108,13 @@ class Eraser:
 
     def _left(self, line: bytes) -> bytes | None:
         record = _parsed(line)
-        if record is None or not self._is_meant(record):
+        if record is None:
             return line
-        self.ids.add(record["execution_id"])  # it may have come after `find`
-        return None
+        if self._is_meant(record):
+            self._note(record)  # it may have come after `find`
+            return None
+        self.outputs -= _output_names(record)
+        return line
 
     def _files(self, kind: LogKind) -> list[Path]:
         return [path for _, path in stored_files(self._layout, self._task, kind)]
@@ -125,3 +147,9 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return record if isinstance(record, dict) and "execution_id" in record else None
+
+
+def _output_names(record: dict[str, Any]) -> set[str]:
+    """Return what a record's output is counted under, where that says something of it."""
+    is_counted = record.get("status") == "success" and "output" in record
+    return {output_name(record["output"])} - {OTHER} if is_counted else set()

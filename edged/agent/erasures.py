@@ -12,7 +12,7 @@ the ids of what it may have erased already.
 import asyncio
 import fcntl
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,18 +32,23 @@ log = structlog.get_logger()
 LOOK_S = 1.0
 LAST_PASS_S = 60.0  # after the file was found; what was in memory is written by then
 PART_IDS = 5_000  # 180 kB a message
+ForgetOutputs = Callable[[str, Callable[[str], bool]], None]
 Put = Callable[[wire.ConnectRequest], Awaitable[None]]
 
 
 @dataclass(kw_only=True)
 class Request:
-    """One erasure, as its file has it. matches and ids go when nothing needs them any more."""
+    """One erasure, as its file has it. What tells of the subject goes when nothing needs it.
+
+    outputs: of its executions, as the statistics name them.
+    """
 
     erasure_id: str
     task: str
     matches: list[str]
     execution_ids: list[str]
     requested_at: float  # seconds since the epoch
+    outputs: list[str] = field(default_factory=list)
     erased: dict[str, int] = field(default_factory=dict)
     passes: int = 0  # of the agent
     parts_acknowledged: list[int] = field(default_factory=list)
@@ -58,14 +63,16 @@ class Request:
     def is_acknowledged(self) -> bool:
         return len(set(self.parts_acknowledged)) >= self.parts
 
-    def learn(self, execution_ids: Collection[str]) -> None:
-        """Take in what an eraser knows; where that is more, home is asked anew."""
-        if len(execution_ids) > len(self.execution_ids):
-            self.execution_ids, self.parts_acknowledged = sorted(execution_ids), []
+    def learn(self, eraser: Eraser) -> None:
+        """Take in what it knows; where that is more executions, home is asked anew."""
+        self.outputs = sorted(eraser.outputs)
+        if len(eraser.ids) > len(self.execution_ids):
+            self.execution_ids, self.parts_acknowledged = sorted(eraser.ids), []
 
     def eraser(self, layout: Layout) -> Eraser:
         matches = [Match.parse(each) for each in self.matches]
-        return Eraser(layout, self.task, matches, frozenset(self.execution_ids))
+        ids, outputs = frozenset(self.execution_ids), frozenset(self.outputs)
+        return Eraser(layout, self.task, matches, ids, outputs)
 
 
 class OpenRecords(Protocol):
@@ -126,7 +133,10 @@ class ErasureFolder:
 
 
 class Erasures:
-    """Works requests off. has_home: without one there is nobody to ask."""
+    """Works requests off. has_home: without one there is nobody to ask.
+
+    forget_outputs: takes the names that some outputs have out of a task's statistics, in a thread.
+    """
 
     def __init__(
         self,
@@ -135,12 +145,14 @@ class Erasures:
         holders: Sequence[OpenRecords],
         *,
         has_home: bool,
+        forget_outputs: ForgetOutputs = lambda _task, _is_gone: None,
     ) -> None:
         self._layout = layout
         self._folder = ErasureFolder(layout)
         self._batches = batches
         self._holders = holders
         self._has_home = has_home
+        self._forget_outputs = forget_outputs
         self._found_s: dict[str, float] = {}  # when this process first saw a request, monotonic
         self._news = asyncio.Event()
 
@@ -185,13 +197,14 @@ class Erasures:
         """Erase here what is left. Its ids may grow: they are noted before the lines go."""
         eraser = request.eraser(self._layout)
         await asyncio.to_thread(eraser.find)
-        request.learn(eraser.ids)
+        request.learn(eraser)
         self._folder.add(request)
         erased = await asyncio.to_thread(eraser.erase)
         for holder in self._holders:
             holder.forget_executions(request.task, frozenset(eraser.ids))
         eraser.erase_batches(self._batches)
-        request.learn(eraser.ids)
+        await asyncio.to_thread(self._forget_outputs, request.task, eraser.is_told_by)
+        request.learn(eraser)
         request.erased = {kind: request.erased.get(kind, 0) + erased[kind] for kind in erased}
         request.passes += 1
         self._close_if_done(request)
@@ -204,7 +217,7 @@ class Erasures:
     def _close_if_done(self, request: Request) -> None:
         if request.passes >= 2 and (request.is_acknowledged or not self._has_home):
             request.done_at = time.time()
-            request.matches, request.execution_ids = [], []
+            request.matches, request.outputs, request.execution_ids = [], [], []
             log.info("erasure_done", erasure=request.erasure_id, at_home=request.erased_at_home)
 
     def _unacknowledged(self, request: Request) -> Iterator[wire.ErasureRequest]:

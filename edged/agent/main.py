@@ -92,12 +92,12 @@ class Agent:
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         self._quarantines = Quarantines(layout, self._applier, self._rollouts)
         self._settings = HomeSettings(layout, deployment, self._reconfigure)
+        self._statistician = Statistician(layout)
         if deployment.cloud.link_address:
             self._connect(deployment, layout, store)
             self._settings.resume()
         else:
             self._erasures = self._erase(layout)
-        self._statistician = Statistician(layout)
         self._retention = self._keep(deployment, layout, store, decisions)
         self._report = Report(self._report_parts(deployment, layout))
         answers = {"status": self._report.status, "flush": self._report.flush}
@@ -169,7 +169,13 @@ class Agent:
 
     def _erase(self, layout: Layout) -> Erasures:
         holders = [each for each in (self._batcher, self._validators) if each is not None]
-        return Erasures(layout, self._batches, holders, has_home=self._batcher is not None)
+        return Erasures(
+            layout,
+            self._batches,
+            holders,
+            has_home=self._batcher is not None,
+            forget_outputs=self._statistician.forget_outputs,
+        )
 
     def _versions_in_use(self) -> set[tuple[str, int]]:
         routes = self._applier.routes.tasks

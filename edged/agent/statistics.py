@@ -5,6 +5,7 @@ Runs in: the agent, in a thread. Talks to: the execution log, analytics/. Never:
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -31,6 +32,11 @@ class Statistician:
         finally:
             self._is_over = True
             self._count()
+
+    def forget_outputs(self, task: str, is_gone: Callable[[str], bool]) -> None:
+        """Count outputs that an erasure took under no name of their own. Raises OSError."""
+        with self._counting:
+            self.counter.forget_outputs(task, is_gone)
 
     def _count(self) -> None:
         with self._counting:

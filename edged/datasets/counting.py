@@ -42,6 +42,15 @@ class DayCounter:
             self._saved.update(statistics.positions)
             del self._days[task, date]
 
+    def forget_outputs(self, task: str, is_gone: Callable[[str], bool]) -> None:
+        """Let outputs' names go from all of a task's days, as `save` does on disk too."""
+        unsaved = {date for each, date in self._days if each == task}
+        for date in unsaved | self._files.dates(task):
+            statistics = self._days.get((task, date)) or self._files.read(task, date)
+            if statistics.forget_outputs(is_gone):
+                self._days[task, date] = statistics
+        self.save()
+
     def acknowledged(self, kind: str, _task: str, key: str) -> int | None:
         """Return up to where a file is counted on disk; see edged.agent.retention."""
         return self._saved.get(key, 0) if kind == "executions" else None

@@ -9,7 +9,7 @@ checkpoint: whoever reads it adds what came since, and nothing is counted twice.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ CONFIDENCE_BINS: Final = 10
 MAX_OUTPUTS: Final = 100  # different ones of an arm; the others count together
 MAX_OUTPUT_BYTES: Final = 64
 OTHER: Final = "(other)"
+_PREFIX: Final = "daily-stats-"
 
 ArmKey = tuple[int, str]  # version, arm
 
@@ -49,7 +50,7 @@ class ArmStatistics:
         if confidence is not None:
             self.confidence_bins[min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)] += 1
         if status == "success":
-            self._add_output(_text(execution["output"]), 1)
+            self._add_output(output_name(execution["output"]), 1)
 
     def merge(self, other: "ArmStatistics") -> None:
         self.statuses.update(other.statuses)
@@ -58,6 +59,13 @@ class ArmStatistics:
         self.confidence_bins = [a + b for a, b in pairs]
         for text, n in other.outputs.items():
             self._add_output(text, n)
+
+    def forget_outputs(self, is_gone: Callable[[str], bool]) -> bool:
+        """Count outputs among the others from now on; say whether there were any."""
+        gone = [text for text in self.outputs if text != OTHER and is_gone(text)]
+        for text in gone:
+            self.outputs[OTHER] += self.outputs.pop(text)
+        return bool(gone)
 
     def _add_output(self, text: str, n: int) -> None:
         is_kept = text in self.outputs or len(self.outputs) < MAX_OUTPUTS
@@ -84,6 +92,10 @@ class Statistics:
         for key, arm in other.arms.items():
             self._arm(key).merge(arm)
         self.malformed += other.malformed
+
+    def forget_outputs(self, is_gone: Callable[[str], bool]) -> bool:
+        """Let the outputs' names go, but not their counts; say whether there were any."""
+        return sum(arm.forget_outputs(is_gone) for arm in self.arms.values()) > 0
 
     def total(self) -> ArmStatistics:
         """Return all arms together."""
@@ -148,8 +160,13 @@ class StatisticsFiles:
         }
         write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
+    def dates(self, task: str) -> set[str]:
+        """Return the days that have a file."""
+        paths = self._layout.analytics(task).glob(f"{_PREFIX}*.json")
+        return {path.stem.removeprefix(_PREFIX) for path in paths}
+
     def _path(self, task: str, date: str) -> Path:
-        return self._layout.analytics(task) / f"daily-stats-{date}.json"
+        return self._layout.analytics(task) / f"{_PREFIX}{date}.json"
 
 
 def _counts(arm: ArmStatistics) -> dict[str, Any]:
@@ -162,6 +179,7 @@ def _counts(arm: ArmStatistics) -> dict[str, Any]:
     }
 
 
-def _text(output: Any) -> str:
+def output_name(output: Any) -> str:
+    """Return what an output is counted under."""
     text = orjson.dumps(output)
     return text.decode() if len(text) <= MAX_OUTPUT_BYTES else OTHER

@@ -59,7 +59,7 @@ def erase(
         counts = eraser.find()
         if not dry_run:
             with folder.at_work():
-                counts = _carry_out(request, eraser, folder)
+                counts = carry_out(request, eraser, folder)
             shown["request"] = str(folder.path_of(request))
     except (LoopaiError, OSError) as error:
         raise refused(_cut_off(error, folder.path_of(request))) from error
@@ -67,12 +67,12 @@ def erase(
     sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _carry_out(request: Request, eraser: Eraser, folder: ErasureFolder) -> Counter[str]:
+def carry_out(request: Request, eraser: Eraser, folder: ErasureFolder) -> Counter[str]:
     """Erase; what was found is noted first, so that the agent can go on where this is cut off."""
-    request.learn(eraser.ids)
+    request.learn(eraser)
     folder.add(request)
     counts = eraser.erase()
-    request.learn(eraser.ids)
+    request.learn(eraser)
     request.erased = dict(counts)
     folder.add(request)
     return counts

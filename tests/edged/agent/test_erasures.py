@@ -3,6 +3,7 @@
 import errno
 import gzip
 import time
+from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
@@ -16,11 +17,14 @@ from edged.agent.batches import BatchFolder
 from edged.agent.erasing import Eraser
 from edged.agent.erasures import ErasureFolder, Erasures, Request
 from edged.agent.privacy.matching import Match
+from edged.agent.statistics import Statistician
 from edged.agent.telemetry import Batcher
+from edged.commands.privacy.erase import carry_out
 from edged.datasets.archives import archive, stored_files
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
 from edged.datasets.sealing import Keyring
+from edged.datasets.statistics import OTHER
 from edged.datasets.writer import LogWriter
 from edged.deployment.telling import Telemetry
 
@@ -34,7 +38,7 @@ def identifier(number: int) -> str:
     return str(UUID(int=(0x019AB000000 + number) << 80 | 0x7 << 76 | 0x8 << 60 | number))
 
 
-def execution(number: int, text: str) -> bytes:
+def execution(number: int, text: str, output: str = "spam") -> bytes:
     return render(
         Execution(
             execution_id=identifier(number),
@@ -42,7 +46,7 @@ def execution(number: int, text: str) -> bytes:
             version=1,
             arm="stable",
             input_json=orjson.dumps({"text": text}),
-            output_json=b'"spam"',
+            output_json=orjson.dumps(output),
             latency_ms=1.0,
         ),
         TIME,
@@ -261,6 +265,58 @@ def test_the_agent_leaves_requests_alone_while_a_command_is_at_work(filled):
 
     assert meanwhile == []
     assert [each.erasure_id for each in folder.left_requests()] == ["e1"]
+
+
+def counted(layout: Layout) -> dict[str, int]:
+    days = (layout.analytics("spam")).glob("daily-stats-*.json")
+    return dict(
+        sum((Counter(orjson.loads(day.read_bytes())["outputs"]) for day in days), Counter())
+    )
+
+
+async def erase_by_agent(layout: Layout, statistician: Statistician, *matches: str) -> None:
+    request = Request(
+        erasure_id="e2",
+        task="spam",
+        matches=[*matches],
+        execution_ids=[],
+        requested_at=time.time(),
+    )
+    folder = ErasureFolder(layout)
+    with folder.at_work():
+        carry_out(request, request.eraser(layout), folder)
+    batches, forget_outputs = BatchFolder(layout), statistician.forget_outputs
+    erasures = Erasures(layout, batches, [], has_home=False, forget_outputs=forget_outputs)
+    await see_through(erasures, layout)
+
+
+async def test_an_output_of_the_subject_counts_without_its_name(layout):
+    lines = [execution(1, MARKER, "ann@example.com"), execution(2, MARKER), execution(3, "Bee")]
+    for days in (1, 0):
+        write(layout, "executions", TODAY_S - days * DAY_S, *lines)
+    statistician = Statistician(layout)
+    statistician.counter.count()
+    statistician.counter.save()
+    before = counted(layout)
+
+    await erase_by_agent(layout, statistician, MARKER)
+
+    assert before == {'"ann@example.com"': 2, '"spam"': 4}
+    assert counted(layout) == {OTHER: 2, '"spam"': 4}
+
+
+async def test_a_name_is_forgotten_where_its_execution_expired_or_is_not_saved(layout):
+    path = write(layout, "executions", TODAY_S - DAY_S, execution(1, "Bee", "ann@example.com"))
+    statistician = Statistician(layout)
+    statistician.counter.count()
+    statistician.counter.save()
+    path.unlink()
+    write(layout, "executions", TODAY_S, execution(2, MARKER, "ann@example.com"))
+    statistician.counter.count()
+
+    await erase_by_agent(layout, statistician, "ann@example.com")
+
+    assert counted(layout) == {OTHER: 2}
 
 
 class Holder:
