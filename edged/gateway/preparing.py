@@ -3,8 +3,10 @@
 Runs in: the gateway. Talks to: the pool, the unpacked artifacts on disk. Never: switches anything.
 """
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TypeVar
 
 from edged.artifacts.archive import Artifact, SelfTest, open_folder
 from edged.artifacts.manifest import Digest
@@ -13,13 +15,16 @@ from edged.datasets.layout import Layout
 from edged.decisions.routing import Arm, Route
 from edged.errors import LoopaiError, PlatformError
 from edged.gateway.served import ServedTask
-from edged.pool.pool import Pool, ProgramSource
+from edged.pool.pool import LoadFailed, Pool, PoolError, ProgramSource, Result
 from edged.pool.values import DEFAULT_PLACEMENT, Placement
 from edged.sandbox.frames import Outcome
 from edged.sandbox.refusals import ProgramRefused
 
 SELF_TEST_LIMIT_MS = 5_000.0
+PATIENCE_S = 15.0  # with a pool that has no room: of one load, and of one self-test with its run
+RETRY_S = 0.1
 WARM_EXAMPLES = 3  # each new worker runs so many first: caches fill before a caller waits for them
+_Answer = TypeVar("_Answer")
 
 
 class VersionUnfit(PlatformError):
@@ -48,6 +53,7 @@ class Preparer:
         self._layout = layout
         self._pool = pool
         self._unfit = unfit
+        self._passed: set[Digest] = set()  # versions that have reproduced their own examples here
 
     async def prepare(self, name: str, route: Route) -> ServedTask:
         """Raises whatever keeps one of the arms from serving."""
@@ -70,27 +76,49 @@ class Preparer:
         artifact = open_folder(self._layout.version(name, arm.version))
         manifest = artifact.manifest
         examples = artifact.self_tests[:WARM_EXAMPLES]
-        await self._pool.load(
-            arm.digest,
-            ProgramSource(
-                source=artifact.program,
-                returns_confidence=manifest.returns_confidence,
-                source_bytes_limit=manifest.source_bytes_limit,
-                placement=self._placements.get(name, DEFAULT_PLACEMENT),
-                warm_inputs=tuple(json.dumps(example.input).encode() for example in examples),
-            ),
+        program = ProgramSource(
+            source=artifact.program,
+            returns_confidence=manifest.returns_confidence,
+            source_bytes_limit=manifest.source_bytes_limit,
+            placement=self._placements.get(name, DEFAULT_PLACEMENT),
+            warm_inputs=tuple(json.dumps(example.input).encode() for example in examples),
         )
-        for number, example in enumerate(artifact.self_tests, start=1):
-            await self._self_test(arm, example, number)
+        await _patiently(lambda: self._pool.load(arm.digest, program))
+        # Once is enough: a version that serves would run them in the queue of its callers.
+        if arm.digest not in self._passed:
+            for number, example in enumerate(artifact.self_tests, start=1):
+                await self._self_test(arm, example, number)
+            self._passed.add(arm.digest)
         return artifact
 
     async def _self_test(self, arm: Arm, example: SelfTest, number: int) -> None:
         given = json.dumps(example.input).encode()
-        result = await self._pool.call(arm.digest, given, time_limit_ms=SELF_TEST_LIMIT_MS)
+        result = await _patiently(lambda: self._call(arm.digest, given))
         if result.outcome is not Outcome.SUCCESS:
             raise SelfTestFailed(f"self-test {number}: {result.error_type} {result.error_message}")
         if json.loads(result.output_json) != example.output:
             raise SelfTestFailed(f"self-test {number}: another output than expected")
+
+    async def _call(self, digest: Digest, given: bytes) -> Result:
+        """Run one example. Raises LoadFailed when no worker has come to it in time."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._pool.call(digest, given, time_limit_ms=SELF_TEST_LIMIT_MS)
+        except TimeoutError:
+            raise LoadFailed(key=digest, reason="no worker has come to its self-test") from None
+
+
+async def _patiently(act: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Act again while only the moment is wrong: a queue is full, no worker is to be had."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + PATIENCE_S
+    while True:
+        try:
+            return await act()
+        except PoolError as error:
+            if not error.retryable or loop.time() >= until_s:
+                raise
+        await asyncio.sleep(RETRY_S)
 
 
 def reason_of(error: Exception) -> str:
