@@ -58,6 +58,8 @@ class Preparer:
     async def prepare(self, name: str, route: Route) -> ServedTask:
         """Raises whatever keeps one of the arms from serving."""
         artifacts = {arm.version: await self._load(name, arm) for arm in route.arms}
+        for arm in route.arms:  # one that serves already may have been put away meanwhile
+            self._check_fit(arm)
         manifest = artifacts[route.arms[0].version].manifest
         return ServedTask(
             name=name,
@@ -71,8 +73,7 @@ class Preparer:
         )
 
     async def _load(self, name: str, arm: Arm) -> Artifact:
-        if arm.digest in self._unfit:
-            raise VersionUnfit(version=arm.version, reason=self._unfit[arm.digest])
+        self._check_fit(arm)
         artifact = open_folder(self._layout.version(name, arm.version))
         manifest = artifact.manifest
         examples = artifact.self_tests[:WARM_EXAMPLES]
@@ -90,6 +91,10 @@ class Preparer:
                 await self._self_test(arm, example, number)
             self._passed.add(arm.digest)
         return artifact
+
+    def _check_fit(self, arm: Arm) -> None:
+        if arm.digest in self._unfit:
+            raise VersionUnfit(version=arm.version, reason=self._unfit[arm.digest])
 
     async def _self_test(self, arm: Arm, example: SelfTest, number: int) -> None:
         given = json.dumps(example.input).encode()

@@ -126,3 +126,24 @@ async def test_a_self_test_that_nobody_runs_ends(start, publish, load, monkeypat
 
     assert report.state == "FAILED"
     assert report.reason.startswith("load_failed: ")
+
+
+async def test_a_version_quarantined_during_an_apply_is_not_served(
+    start, publish, layout, monkeypatch
+):
+    stable, candidate = publish(SPINS, 1, 0.5), publish(SPINS + "\n# as v2", 2, 0.5)
+    async with start() as (pool, catalog):
+        load = pool.load
+
+        async def quarantine_the_other_one(key, program):
+            await load(key, program)
+            if key == candidate.digest:
+                pool.on_quarantine(stable.digest, "it crashed")
+
+        monkeypatch.setattr(pool, "load", quarantine_the_other_one)
+        (report,) = await catalog.apply(route(stable, candidate))
+
+        (left,) = catalog.find("shout").route.arms
+        assert (left.version, left.weight) == (2, 1.0)
+        assert (report.state, report.serving_version) == ("FAILED", 2)
+        assert "version 1 is quarantined: it crashed" in catalog.problems["shout"]
