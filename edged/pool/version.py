@@ -14,11 +14,12 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from edged.pool.errors import PoolFull, Quarantined
+from edged.pool.pace import Pace
 from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
 from edged.pool.terms import Terms
 from edged.pool.values import Call, ProgramSource, Result, VersionStats, lost, ns_of
-from edged.pool.verdicts import Cause, calls_ahead, retry_after_ms, settle, typical_after
+from edged.pool.verdicts import Cause, retry_after_ms, settle
 from edged.pool.waiting import Waiting
 from edged.pool.worker import Stage, Worker
 from edged.sandbox.frames import Load, Outcome
@@ -29,17 +30,6 @@ _MOST_LOSSES: Final = 5
 """Workers lost in a row without one answer: the program kills its workers outside of any call."""
 
 _WORKERS_AFTER_LOSS: Final = 2
-
-_SLOW_NS: Final = 20_000_000
-_NICENESS: Final = 10
-"""Of workers of programs slower than this: two of them can fill a small machine. Not SCHED_IDLE,
-which lets others in even sooner (p99 of two hops between processes beside two busy workers: 2.0 ms
-at this niceness, 2.5 without, 0.3): on a busy machine 17 of 42 calls of 500 ms then missed their
-deadline of a second, against none."""
-
-_HAND_OVER_NS: Final = 20_000
-"""What it takes to wake a worker and to be woken by it. Four workers of a program of 5 µs that took
-turns left a machine of two cores no time for the gateway."""
 
 
 class Crew(Protocol):
@@ -90,7 +80,7 @@ class Version:
         self._running = 0  # handed to workers, not answered
         self._queue = Waiting()
         self._leaving: set[Worker] = set()  # released; they finish what they hold
-        self._typical_run_ns = 0
+        self._pace = Pace(settings, self._terms.ahead_calls)
         self._executions = 0
         self._losses = 0
         self._flush: asyncio.Handle | None = None
@@ -142,7 +132,7 @@ class Version:
         """Take a worker that has loaded this program."""
         self.coming -= 1
         self.workers.append(worker)
-        worker.set_niceness(self._niceness)
+        worker.set_niceness(self._pace.niceness)
         if not self.loaded.done():
             self.loaded.set_result(None)
         elif not self._queue:
@@ -157,8 +147,8 @@ class Version:
         self._executions += calls
         self._running -= calls
         self._losses = 0
-        self._note(run_ns, calls)
-        worker.set_niceness(self._niceness)
+        self._pace.note(run_ns, calls)
+        worker.set_niceness(self._pace.niceness)
         if self._has_served_its_share(worker) and worker in self.workers:
             self._recycle(worker)
         self._end_turn(worker)
@@ -210,7 +200,7 @@ class Version:
         worker.held.clear()
         if cause is Cause.DEADLINE:
             self.kills += 1
-            self._note(self._time_limit_ns)
+            self._pace.note(self._time_limit_ns)
         self._losses = 0 if settlement.answered or cause is Cause.LEFT else self._losses + 1
         for call, result in settlement.answered:
             self._executions += 1
@@ -285,13 +275,6 @@ class Version:
     def _time_limit_ns(self) -> int:
         return ns_of(self._settings.time_limit_ms / 1e3)
 
-    @property
-    def _niceness(self) -> int:
-        return _NICENESS if self._typical_run_ns > _SLOW_NS else 0
-
-    def _note(self, took_ns: int, calls: int = 1) -> None:
-        self._typical_run_ns = typical_after(self._typical_run_ns, took_ns, calls)
-
     def _release(self, worker: Worker) -> None:
         self.workers.remove(worker)
         self._leaving.add(worker)
@@ -326,7 +309,7 @@ class Version:
     def _full(self) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
-        again_ms = retry_after_ms(waiting, self._typical_run_ns, len(self.workers))
+        again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self.workers))
         return PoolFull(queued=waiting, running=self._running, retry_after_ms=again_ms)
 
     def _grow(self) -> bool:
@@ -342,12 +325,8 @@ class Version:
         if self._queue:
             now_ns = time.monotonic_ns()
             self.last_used_ns = now_ns
-            most = calls_ahead(
-                self._typical_run_ns,
-                ahead_ns=int(self._settings.ahead_ms * 1e6),
-                most=self._terms.ahead_calls,
-            )
-            for worker in self._open_workers():
+            most = self._pace.calls_ahead
+            for worker in self._pace.in_order(self._open_workers(), now_ns):
                 calls = self._queue.take(most - len(worker.held), now_ns)
                 if calls:
                     worker.write(calls, now_ns)
@@ -361,14 +340,11 @@ class Version:
                 self._release(self.workers[0])
 
     def _open_workers(self) -> list[Worker]:
-        """Return those that may get calls: the emptiest first, or of a quick program the fullest.
-
-        What runs quicker than it is handed over goes to as few workers as keep up.
-        """
+        """Return those that may get calls."""
         serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
         if self._is_last_of_turn:
             serving = [worker for worker in serving if not worker.held]
-        return sorted(serving, key=_held, reverse=0 < self._typical_run_ns < _HAND_OVER_NS)
+        return serving
 
     def _watch_queue(self) -> None:
         if self._watch is None:
@@ -385,7 +361,3 @@ class Version:
         if not self.coming and waited_ns > self._settings.grow_after_ms * 1e6:
             self._grow()
         self._watch_queue()
-
-
-def _held(worker: Worker) -> int:
-    return len(worker.held)

@@ -128,6 +128,13 @@ class Worker:
         self._channel.send(b"".join(frames))
         self._watchdog.expect(shortest_ns, now_ns)
 
+    def is_stuck(self, before_ns: int) -> bool:
+        """Tell whether it runs a call that it began before that moment.
+
+        Asked of the shared page: an answer may have arrived that this process had no time to read.
+        """
+        return bool(self.held) and 0 < self._page.read().since_ns < before_ns
+
     def set_niceness(self, niceness: int) -> None:
         """Have the kernel prefer others to this worker; only root may take that back."""
         if niceness != self._niceness and self.pid:
