@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from edged.pool.errors import IsolationTooWeak, PoolStopped
+from edged.pool.errors import IsolationTooWeak, LoadFailed, PoolStopped
 from edged.pool.report import JailReport
 from edged.pool.settings import PoolSettings
 from edged.pool.verdicts import Cause, cause_of, refusal_of
@@ -313,10 +313,13 @@ class Crew:
 
     def _load_ended(self, version: Version, cause: Cause) -> None:
         refusal = refusal_of(cause)
-        if refusal is None:
-            self._wanted.append(version)  # nobody's fault: try again
-        else:
+        if refusal is not None:
             version.could_not_load(ProgramRefused((refusal,)))
+        elif version.may_load_again(cause):
+            self._wanted.append(version)
+        else:
+            reason = "its workers were killed while they loaded it"
+            version.could_not_load(LoadFailed(key=version.key, reason=reason))
 
 
 def _refused(text: bytes) -> ProgramRefused:

@@ -270,9 +270,7 @@ class Pool:
         self._failure = reason
         self._started.set()
         for version in (*self._versions.values(), *self._retiring):
-            if not version.loaded.done():
-                version.loaded.set_exception(reason)
-                version.loaded.exception()  # seen: nobody may be waiting
+            version.refuse_loading(reason)
             version.fail_all("pool_stopped", str(reason))
         self._versions.clear()
 

@@ -27,7 +27,8 @@ from edged.sandbox.page import Running
 
 _WATCH_QUEUE_S: Final = 0.005
 _MOST_LOSSES: Final = 5
-"""Workers lost in a row without one answer: the program kills its workers outside of any call."""
+"""Workers lost in a row without one answer, or while they loaded: the program kills its workers
+outside of any call, or the machine has no room for them."""
 
 _WORKERS_AFTER_LOSS: Final = 2
 
@@ -83,6 +84,7 @@ class Version:
         self._pace = Pace(settings, self._terms.ahead_calls)
         self._executions = 0
         self._losses = 0
+        self._lost_loads = 0  # in a row
         self._flush: asyncio.Handle | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -131,6 +133,7 @@ class Version:
     def join(self, worker: Worker) -> None:
         """Take a worker that has loaded this program."""
         self.coming -= 1
+        self._lost_loads = 0
         self.workers.append(worker)
         worker.set_niceness(self._pace.niceness)
         if not self.loaded.done():
@@ -226,13 +229,24 @@ class Version:
         elif self._unfit:
             self.fail_all(Quarantined.code, str(Quarantined(reason=self._unfit)))
 
+    def may_load_again(self, cause: Cause) -> bool:
+        """Tell whether another worker may come for one that was lost, or full, while it loaded."""
+        self._lost_loads += cause is not Cause.FULL
+        is_missed = not self.is_retiring or bool(self._queue)
+        return is_missed and self._lost_loads < _MOST_LOSSES
+
     def could_not_load(self, reason: Exception) -> None:
         """A worker that was coming will not come."""
         self.coming -= 1
-        if not self.loaded.done():
-            self.loaded.set_exception(reason)
+        self.refuse_loading(reason)
         if not self.workers and not self.coming:
             self.fail_all("load_failed", str(reason))
+
+    def refuse_loading(self, reason: Exception) -> None:
+        """Tell whoever waits for the first worker that there is none."""
+        if not self.loaded.done():
+            self.loaded.set_exception(reason)
+            self.loaded.exception()  # seen: nobody may be waiting
 
     def fail_all(self, error_type: str, message: str) -> None:
         """Answer everything that waits."""

@@ -196,8 +196,8 @@ async def test_every_call_is_answered_once_while_shared_workers_are_killed():
         for number, result in answers:
             if result.outcome is Outcome.SUCCESS:
                 assert result.output_json == f'["{"abc"[number % 3]}",1]'.encode()
-            else:  # its second worker was killed as well
-                assert result.error_type == "worker_lost"
+            else:  # its second worker was killed as well, or five in a row while they loaded
+                assert result.error_type in ("worker_lost", "load_failed")
 
 
 async def test_backends_share_a_worker_too():
