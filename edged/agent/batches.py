@@ -181,7 +181,7 @@ class BatchFolder:
 
     def _remove(self, number: int) -> int:
         self._path(number).unlink(missing_ok=True)
-        return self._sizes.pop(number)
+        return self._sizes.pop(number, 0)  # asked again where the disk refused the first time
 
     def _parsed(self, number: int) -> wire.TelemetryBatch:
         """Return a batch; of a damaged one nothing is left."""

@@ -33,6 +33,7 @@ log = structlog.get_logger()
 ENROLL_TIMEOUT_S = 10.0
 BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 15.0
+STEADY_S = 30.0  # of a session; one that ends sooner would end so again ten times a second
 REPLACED_WAIT_S = 30.0
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 OPTIONS = (
@@ -143,6 +144,8 @@ class Link:
                 # Two agents with one identity would push each other out many times a second.
                 asked_s = REPLACED_WAIT_S + full_jitter_s(0, base_s=REPLACED_WAIT_S, cap_s=60)
                 log.error("identity_doubled", reason=reason)
+        if self.is_up and self._clock() - self._since_s >= STEADY_S:
+            self._attempt = 0
         if asked_s is not None:
             return reason, asked_s, True
         delay_s = full_jitter_s(self._attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S)
@@ -158,7 +161,6 @@ class Link:
             await session.run(stream, self._welcomed)
 
     def _welcomed(self) -> None:
-        self._attempt = 0
         self.is_up = True
         self._since_s = self._clock()
         self._has_tried.set()

@@ -18,6 +18,7 @@ from edged.agent.telemetry import Batcher
 
 log = structlog.get_logger()
 WINDOW = 8  # telemetry batches sent and not acknowledged
+AGAIN_S = 1.0  # until a disk that refused an acknowledgement is asked again
 Put = Callable[[wire.ConnectRequest], Awaitable[None]]
 
 
@@ -33,6 +34,8 @@ class BatchSender:
         self._deployment_id = deployment_id
         self._acknowledged = asyncio.Event()
         self._sent_up_to = 0
+        self._arrived_up_to = 0  # as home says
+        self._is_refused = False  # by the disk, which is to note that
 
     async def run(self, put: Put, *, interval_s: float) -> None:
         """Send until cancelled. Home's interval spreads what gathered in days offline."""
@@ -44,10 +47,24 @@ class BatchSender:
                     await asyncio.sleep(interval_s)
                 self._sent_up_to = number
             await self._news()
+            if self._is_refused:
+                self._let_go()
 
     def acknowledge(self, number: int) -> None:
-        self._batches.acknowledge(number)
+        """Let go of the batches up to this one; of those that the disk keeps, later."""
+        self._arrived_up_to = max(self._arrived_up_to, number)
+        self._let_go()
         self._acknowledged.set()
+
+    def _let_go(self) -> None:
+        try:
+            self._batches.acknowledge(self._arrived_up_to)
+        except OSError as error:
+            if not self._is_refused:
+                log.warning("acknowledgement_refused_by_disk", reason=str(error))
+            self._is_refused = True
+        else:
+            self._is_refused = False
 
     def _next(self) -> list[int]:
         """Return the batches to send now: the ones after the last, within the window."""
@@ -55,11 +72,12 @@ class BatchSender:
         return [number for number in window if number > self._sent_up_to]
 
     async def _news(self) -> None:
-        """Return when a batch was sealed or acknowledged."""
+        """Return when a batch was sealed or acknowledged, or the disk is to be asked again."""
         sealed, acknowledged = self._batcher.sealed, self._acknowledged
         async with asyncio.TaskGroup() as tasks:
             waits = [tasks.create_task(event.wait()) for event in (sealed, acknowledged)]
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            again_s = AGAIN_S if self._is_refused else None
+            await asyncio.wait(waits, timeout=again_s, return_when=asyncio.FIRST_COMPLETED)
             for wait in waits:
                 wait.cancel()
         sealed.clear()

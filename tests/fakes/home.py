@@ -30,7 +30,7 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         self.is_acknowledging = True
         self.telemetry_arrived = asyncio.Event()
         self.is_alone = asyncio.Event()  # no session is open that could take what is pushed
-        self._down: asyncio.Queue[wire.ConnectResponse] = asyncio.Queue()
+        self._down: asyncio.Queue[wire.ConnectResponse | None] = asyncio.Queue()
         self._server = grpc.aio.server()
         link_pb2_grpc.add_ControlPlaneServiceServicer_to_server(self, self._server)
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -68,6 +68,10 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         signed = wire.SignedState(nonce=f"n{state.sequence}", envelope=envelope)
         self._down.put_nowait(wire.ConnectResponse(state=signed))
 
+    def hang_up(self) -> None:
+        """End the session that is open, or the next one right after its welcome."""
+        self._down.put_nowait(None)
+
     def state(self, sequence: int, *tasks: wire.DesiredTask, **fields: Any) -> wire.DesiredState:
         state = wire.DesiredState(
             sequence=sequence, **{"deployment_id": DEPLOYMENT, "tasks": tasks, **fields}
@@ -85,8 +89,9 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         return wire.DesiredTask(task=name, stable=wire.DesiredVersion(version=version, **wanted))
 
     async def _send(self, context: Any) -> None:
-        while True:
-            await context.write(await self._down.get())
+        while (message := await self._down.get()) is not None:
+            await context.write(message)
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "hung up")
 
     def _take(self, message: wire.ConnectRequest) -> None:
         kind = message.WhichOneof("message")

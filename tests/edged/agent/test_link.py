@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from loopai.control.v1 import link_pb2 as wire
 
+from edged.agent import link as link_module
+from edged.agent import sending
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
 from edged.agent.decisions_log import DecisionLog
@@ -85,10 +87,11 @@ def connected(home, layout, parts):
             tasks=(),
             log_id="log-1",
         )
-        link = Link(settings, IdentityFile(layout), ArtifactStore(layout), parts)
+        store = ArtifactStore(layout)
+        link = Link(settings, IdentityFile(layout), store, parts, parts.clock)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(link.run())
-            yield
+            yield link
             running.cancel()
         async with asyncio.timeout(10):
             await home.is_alone.wait()
@@ -253,11 +256,15 @@ async def test_a_task_that_home_no_longer_names_is_no_longer_routed(
     assert Routes.parse(layout.routes.read_bytes()).tasks == {}
 
 
-async def test_a_batch_stays_on_disk_until_it_is_acknowledged(home, connected, layout, parts):
+def log_executions(layout, parts, count: int) -> None:
     writer = LogWriter(layout, "executions", parts.clock)
     execution = Execution(execution_id="1", task="t", version=1, arm="stable", input_json=b"1")
-    writer.append("t", [render(execution, "")] * 3)
+    writer.append("t", [render(execution, "")] * count)
     writer.close()
+
+
+async def test_a_batch_stays_on_disk_until_it_is_acknowledged(home, connected, layout, parts):
+    log_executions(layout, parts, 3)
     home.is_acknowledging = False
     parts.batcher.flush()
 
@@ -302,3 +309,47 @@ async def test_settings_from_home_are_taken_and_what_is_kept_out_is_reported(
         "listen.http": "is set in this edge's deployment.yaml alone"
     }
     assert (layout.state / "home_settings.json").read_bytes() == settings
+
+
+async def test_only_a_session_that_lasted_begins_the_backoff_anew(
+    home, connected, clock, monkeypatch
+):
+    attempts: asyncio.Queue[int] = asyncio.Queue()
+
+    def jitter_s(attempt: int, **_limits: float) -> float:
+        attempts.put_nowait(attempt)
+        return 0.0
+
+    monkeypatch.setattr(link_module, "full_jitter_s", jitter_s)
+    home.hang_up()
+    home.hang_up()
+    async with connected() as link, asyncio.timeout(10):
+        failed_at_once = [await attempts.get(), await attempts.get()]
+        while not link.is_up:  # noqa: ASYNC110 nothing announces it
+            await asyncio.sleep(0.01)
+        clock.advance(link_module.STEADY_S)
+        home.hang_up()
+        failed_later = await attempts.get()
+
+    assert (failed_at_once, failed_later) == ([0, 1], 0)
+
+
+async def test_a_disk_that_refuses_an_acknowledgement_ends_no_session(
+    home, connected, layout, parts, monkeypatch
+):
+    monkeypatch.setattr(sending, "AGAIN_S", 0.02)
+    log_executions(layout, parts, 3)
+    parts.batcher.flush()
+    in_the_way = layout.state / "acknowledged.json"
+    in_the_way.mkdir()
+
+    async with connected() as link, asyncio.timeout(10):
+        await home.telemetry_arrived.wait()
+        home.push(home.state(5))
+        await final_report(home, 5)  # sent down after the acknowledgement
+        pending, is_up = parts.batches.pending(), link.is_up
+        in_the_way.rmdir()
+        await parts.batches.wait_empty()
+
+    assert (pending, is_up) == ([1], True)
+    assert (len(home.hellos), len(home.batches)) == (1, 1)
