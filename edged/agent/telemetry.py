@@ -94,6 +94,8 @@ class Batcher:
 
     async def follow(self) -> None:
         """Take what is new in the logs; seal whenever a batch is due."""
+        if self._is_due:  # the disk refused it: it must not grow past a message
+            self._seal()
         self._count_unlogged()
         for _ in self._new_chunks():
             self._seal_if_due()
@@ -196,12 +198,19 @@ class Batcher:
         self._batch.add_decision(self._releaser.decision(orjson.loads(line)))
 
     def _seal_if_due(self) -> None:
-        batch = self._batch
-        is_old = self._clock() - batch.opened_s >= self.upload_interval_s
-        if (is_old or batch.is_urgent or self._is_full) and not batch.is_empty:
+        if self._is_due:
             self._seal()
-        elif is_old:
+        elif self._is_old:
             self._batch.opened_s = self._clock()
+
+    @property
+    def _is_due(self) -> bool:
+        batch = self._batch
+        return not batch.is_empty and (self._is_old or batch.is_urgent or self._is_full)
+
+    @property
+    def _is_old(self) -> bool:
+        return self._clock() - self._batch.opened_s >= self.upload_interval_s
 
     @property
     def _is_full(self) -> bool:
@@ -213,7 +222,7 @@ class Batcher:
         return batch.executions >= size and is_rested and self._folder.count < BACKLOG
 
     def _seal(self) -> None:
-        """Raises OSError; then the batch stays open, and takes what comes."""
+        """Raises OSError; then the batch stays open, and takes nothing more while it is due."""
         number = self.number + 1
         batch, releaser = self._batch, self._releaser
         batch.dropped.update(self._folder.dropped)

@@ -313,7 +313,7 @@ def test_a_damaged_floor_is_the_tightest(layout, make_releaser):
     assert make_releaser(Mode.PERMISSIVE).mode is Mode.STRICT
 
 
-async def test_a_batch_that_the_disk_refused_takes_what_comes_and_counts_once(
+async def test_a_batch_that_the_disk_refused_takes_nothing_more_and_counts_once(
     layout, clock, append, start, monkeypatch
 ):
     batcher = start()
@@ -321,14 +321,21 @@ async def test_a_batch_that_the_disk_refused_takes_what_comes_and_counts_once(
     clock.advance(60)
     with monkeypatch.context() as patch:
         patch.setattr(batches, "write_whole", refuse)
-        with pytest.raises(OSError, match="No space"):
-            await batcher.follow()
-    append(2)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                await batcher.follow()
+            append(2)
+    waiting = batcher.backlog_bytes()
 
     await batcher.follow()
+    batcher.flush()
 
-    assert executions(layout) == [5]
-    assert [batch.number for batch in sealed(layout)] == [1]
+    assert waiting == 4 * log_bytes(layout) // 7
+    assert executions(layout) == [3, 4]
+
+
+def log_bytes(layout) -> int:
+    return sum(path.stat().st_size for path in layout.log("spam", "executions").iterdir())
 
 
 async def test_a_batch_whose_checkpoint_was_refused_is_sealed_and_noted_later(
