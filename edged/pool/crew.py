@@ -114,7 +114,7 @@ class Crew:
         started_s = self._loop.time()
         while not self._ended.done():
             await asyncio.wait([self._ended], timeout=_TICK_S)
-            self._shrink()
+            self._tend()
             if (
                 not self._is_ready
                 and self._loop.time() - started_s > self._settings.start_timeout_s
@@ -122,11 +122,11 @@ class Crew:
                 raise PoolStopped(reason="no worker could be started in time")
         self._ended.result()
 
-    def _shrink(self) -> None:
-        """Take workers back from versions that have been quiet."""
+    def _tend(self) -> None:
+        """Have every version ask for workers that it misses, or give back what it does not need."""
         now_ns = time.monotonic_ns()
         for version in self._versions():
-            version.shrink(now_ns)
+            version.tend(now_ns)
 
     def _abandon(self) -> None:
         """Settle what every worker held: all of them died with their zygote."""
@@ -135,11 +135,11 @@ class Crew:
 
     # Lending
 
-    def want(self, version: Version) -> bool:
+    def want(self, version: Version, *, takes_idle: bool) -> bool:
         if version.is_shared and not self._has_room_for_shared:
             return self._wait_for_turn(version)
-        lent = len(self._lent) + len(self._wanted)
-        if lent >= self._settings.max_workers and not self._make_room(version):
+        is_full = len(self._lent) + len(self._wanted) >= self._settings.max_workers
+        if is_full and not (takes_idle and self._make_room(version)):
             return False
         self._wanted.append(version)
         self._refill()

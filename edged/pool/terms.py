@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from edged.pool.settings import Isolation, PoolSettings
 from edged.pool.values import ProgramSource
+from edged.sandbox.frames import Load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What one program's isolation and limits make of the pool's settings.
 
-    has_overlap: a worker that has served its share stays until its successor has loaded.
+    has_overlap: a worker that has served its share stays until its successor has loaded, however
+    long there is no room for one.
     """
 
     most_waiting: int
@@ -46,3 +48,17 @@ class Terms:
             is_shared=is_shared,
             warm_inputs=() if is_fresh or is_shared else program.warm_inputs,
         )
+
+
+def order_of(program: ProgramSource, settings: PoolSettings, *, is_shared: bool) -> Load:
+    """Return what a worker must be told to serve this program."""
+    return Load(
+        source=program.source.encode("utf-8", "surrogatepass"),
+        source_bytes_limit=program.source_bytes_limit,
+        load_limit_ns=int(settings.load_time_limit_ms * 1e6),
+        memory_bytes=settings.memory_limit_mb << 20,
+        result_bytes_limit=settings.result_bytes,
+        returns_confidence=program.returns_confidence,
+        backend=program.placement.backend,
+        is_shared=is_shared,
+    )

@@ -17,7 +17,7 @@ from edged.pool.errors import PoolFull, Quarantined
 from edged.pool.pace import Pace
 from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
-from edged.pool.terms import Terms
+from edged.pool.terms import Terms, order_of
 from edged.pool.values import Call, ProgramSource, Result, VersionStats, lost, ns_of
 from edged.pool.verdicts import Cause, retry_after_ms, settle
 from edged.pool.waiting import Waiting
@@ -36,8 +36,11 @@ _WORKERS_AFTER_LOSS: Final = 2
 class Crew(Protocol):
     """Where workers come from."""
 
-    def want(self, version: "Version") -> bool:
-        """Ask for one more worker; False when none can be had now."""
+    def want(self, version: "Version", *, takes_idle: bool) -> bool:
+        """Ask for one more worker; False when none can be had now.
+
+        takes_idle: from another version, where there is no room for one more.
+        """
         ...
 
     @property
@@ -85,6 +88,7 @@ class Version:
         self._executions = 0
         self._losses = 0
         self._lost_loads = 0  # in a row
+        self._may_ask = True  # for a successor; every second, if there is no room for one
         self._flush: asyncio.Handle | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -104,17 +108,7 @@ class Version:
 
     def order(self) -> Load:
         """Return what a worker must be told to serve this version."""
-        settings = self._settings
-        return Load(
-            source=self.program.source.encode("utf-8", "surrogatepass"),
-            source_bytes_limit=self.program.source_bytes_limit,
-            load_limit_ns=int(settings.load_time_limit_ms * 1e6),
-            memory_bytes=settings.memory_limit_mb << 20,
-            result_bytes_limit=settings.result_bytes,
-            returns_confidence=self.program.returns_confidence,
-            backend=self.program.placement.backend,
-            is_shared=self.is_shared,
-        )
+        return order_of(self.program, self._settings, is_shared=self.is_shared)
 
     def start(self) -> bool:
         """Ask for the first worker; False when none can be had now."""
@@ -141,7 +135,7 @@ class Version:
         elif not self._queue:
             self._warm(worker)
         self._relieve()
-        self._keep_minimum()
+        self._keep_minimum(takes_idle=True)
         self._hand_over()
         self._end_turn(worker)
 
@@ -162,11 +156,13 @@ class Version:
 
     def _recycle(self, worker: Worker) -> None:
         """Replace a worker: it serves on, where it may, until its successor has loaded."""
-        if self._terms.has_overlap and (self.coming or self._crew.want(self)):
-            self.coming = max(1, self.coming)
-            return
-        self._release(worker)
-        self._grow()
+        if not self._terms.has_overlap:
+            self._release(worker)
+            self._grow(takes_idle=False)  # if not now, then in its place when it is gone
+        elif not self.coming and self._may_ask:
+            # A refusal holds for a while: to ask walks over all versions.
+            self._may_ask = self._crew.want(self, takes_idle=True)
+            self.coming += self._may_ask
 
     def _relieve(self) -> None:
         """Release the worker whose successor has come."""
@@ -216,7 +212,8 @@ class Version:
             self._strike(self._strikes.add(cause, now_ns))
         if was_serving and not self.is_retiring:
             self._replace()
-            self._keep_minimum()
+        # In its own place: two versions would take their idle workers from each other for ever.
+        self._keep_minimum(takes_idle=False)
         self._hand_over()
         return len(settlement.answered)
 
@@ -259,8 +256,13 @@ class Version:
         self.is_retiring = True
         self._hand_over()
 
-    def shrink(self, now_ns: int) -> None:
-        """Give a worker back when there was nothing to do for long."""
+    def tend(self, now_ns: int) -> None:
+        """Ask again for what could not be had; give back what was not needed for long."""
+        self._may_ask = True
+        self._keep_minimum(takes_idle=False)
+        self._shrink(now_ns)
+
+    def _shrink(self, now_ns: int) -> None:
         settings = self._settings
         quiet_ns = now_ns - self.last_used_ns
         if quiet_ns < settings.shrink_after_s * 1e9:
@@ -302,9 +304,9 @@ class Version:
             if not self._grow():
                 return
 
-    def _keep_minimum(self) -> None:
+    def _keep_minimum(self, *, takes_idle: bool) -> None:
         while not self.is_retiring and len(self.workers) + self.coming < self._terms.least_workers:
-            if not self._grow():
+            if not self._grow(takes_idle=takes_idle):
                 return
 
     def _warm(self, worker: Worker) -> None:
@@ -326,10 +328,11 @@ class Version:
         again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self.workers))
         return PoolFull(queued=waiting, running=self._running, retry_after_ms=again_ms)
 
-    def _grow(self) -> bool:
+    def _grow(self, *, takes_idle: bool = True) -> bool:
         """Ask for one more worker; tell whether it will come."""
-        most = self._settings.workers_per_version
-        will_come = len(self.workers) + self.coming < most and self._crew.want(self)
+        if len(self.workers) + self.coming >= self._settings.workers_per_version:
+            return False
+        will_come = self._crew.want(self, takes_idle=takes_idle)
         self.coming += will_come
         return will_come
 
