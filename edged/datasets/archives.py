@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from edged.datasets.dayfile import DayFile
-from edged.datasets.ids import line_ms
+from edged.datasets.ids import first_ms
 from edged.datasets.layout import Layout, LogKind
 from edged.datasets.members import members_of, pack_member
 from edged.datasets.naming import LogName, log_files
@@ -87,9 +87,8 @@ def write_archive(path: Path, lines: Iterable[bytes], keyring: Keyring | None) -
     seal = keyring.sealer().seal if keyring else None
     with whole_file(path, mode=0o640) as file:
         for block in _gathered(lines):
-            first_ms = line_ms(block)
             content = seal(block, deflate=True) if seal else block
-            file.write(pack_member(content, first_ms))
+            file.write(pack_member(content, first_ms(block.split(b"\n"))))
 
 
 def rewrite(path: Path, change: Change, keyring: Keyring | None) -> int:

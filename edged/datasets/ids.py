@@ -3,6 +3,7 @@
 Pure. An id is a UUIDv7: it names the millisecond in which the call arrived (RFC 9562, 5.7).
 """
 
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +18,11 @@ def id_ms(execution_id: str) -> int | None:
     except ValueError:
         return None
     return identifier.int >> 80 if identifier.version == 7 else None
+
+
+def first_ms(lines: Iterable[bytes]) -> int:
+    """Return the time in the first line that has one; 0 where none has."""
+    return next((ms for line in lines if (ms := line_ms(line))), 0)
 
 
 def line_ms(line: bytes) -> int:

@@ -14,12 +14,11 @@ case: truths come in the order of the calls.
 import os
 import time
 from collections.abc import Iterable, Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from edged.datasets.archives import read_lines, stored_files
-from edged.datasets.ids import ID_AT, ID_BYTES, id_ms, line_ms
+from edged.datasets.ids import ID_AT, ID_BYTES, first_ms, id_ms, line_ms
 from edged.datasets.layout import Layout
 from edged.datasets.members import Member, members_of
 from edged.datasets.sealing import Keyring, opened
@@ -100,21 +99,28 @@ class _Lines:
 
     def _offset_of(self, at_ms: int) -> int:
         """Return the start of a line at or a little before the first one of that time."""
-        file = self._file
-        low, high = 0, os.fstat(file.fileno()).st_size  # low: always the start of a line
+        low, high = 0, os.fstat(self._file.fileno()).st_size  # low: always the start of a line
         while high - low > _NEAR_BYTES:
-            file.seek((low + high) // 2)
-            file.readline()  # to the start of a line
-            start = file.tell()
-            if start >= high or self._ms(file.readline()) >= at_ms:
-                high = (low + high) // 2
-            else:
+            middle = (low + high) // 2
+            start, found_ms = self._next_time(middle, high)
+            if 0 < found_ms < at_ms:
                 low = start
+            else:
+                high = middle
         return low
 
-    def _ms(self, stored: bytes) -> int:
-        inner = opened(stored.rstrip(b"\n"), self._keyring)
-        return line_ms(inner[0]) if inner else 0
+    def _next_time(self, offset: int, end: int) -> tuple[int, int]:
+        """Return where the next line that has a time starts, and the time; 0: none before `end`.
+
+        Erased ones have none, and a large part of a file may be erased.
+        """
+        file = self._file
+        file.seek(offset)
+        file.readline()  # to the start of a line
+        while (start := file.tell()) < end and (stored := file.readline()).endswith(b"\n"):
+            if found_ms := first_ms(opened(stored[:-1], self._keyring)):
+                return start, found_ms
+        return end, 0
 
 
 class _Archive:
@@ -131,8 +137,15 @@ class _Archive:
         if not self._members[0].size:  # compressed by somebody else
             yield from read_lines(Path(self._file.name), self._keyring)
             return
-        ends_ms = [after.first_ms for _, after in pairwise(self._members)] + [last_ms + 1]
-        for member, end_ms in zip(self._members, ends_ms, strict=True):
+        for member, end_ms in zip(self._members, self._ends_ms(last_ms + 1), strict=True):
             if member.first_ms <= last_ms and end_ms >= first_ms:
                 for stored in member.read(self._file).split(b"\n")[:-1]:
                     yield from opened(stored, self._keyring)
+
+    def _ends_ms(self, end_ms: int) -> list[int]:
+        """Return when the next member begins that says so; end_ms: of the last one."""
+        ends_ms = []
+        for member in reversed(self._members):
+            ends_ms.append(end_ms)
+            end_ms = member.first_ms or end_ms
+        return ends_ms[::-1]

@@ -21,7 +21,7 @@ _GZIP: Final = 16 + 15  # window bits of a gzip stream
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where one stands. first_ms: the time in its first line's id, 0 where it has none."""
+    """Where one stands. first_ms: the time in the first id of its lines; 0: none has one."""
 
     start: int
     size: int

@@ -5,8 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edged.datasets import archives
+from edged.datasets.archives import rewrite, stored_files
 from edged.datasets.layout import Layout
 from edged.datasets.lookup import find_lines
+from edged.datasets.sealing import Keyring
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 
@@ -79,6 +82,45 @@ def test_a_second_writers_file_is_searched_too(layout, executions, clock):
     second.close()
 
     assert found(layout, [execution_id]) == [execution_id]
+
+
+def erase(layout: Layout, gone: set[str]) -> None:
+    [(_, path)] = stored_files(layout, "spam", "executions")
+
+    def left(line: bytes) -> bytes | None:
+        return None if orjson.loads(line)["execution_id"] in gone else line
+
+    rewrite(path, left, layout.keyring)
+
+
+@pytest.mark.parametrize("keyring", [None, Keyring([b"k" * 32])], ids=["clear", "encrypted"])
+def test_what_stays_of_an_erased_file_is_found(tmp_path, clock, keyring):
+    layout = Layout(tmp_path, keyring)
+    executions = ExecutionLog(layout, clock)
+    ids = append_for_hours(executions, clock, 3000)
+    executions.close()
+    gone = {name for number, name in enumerate(ids) if 1000 < number < 2600 or number % 3}
+    left = [name for name in ids if name not in gone]
+
+    erase(layout, gone)
+
+    assert [name for name in left[::20] if found(layout, [name]) == [name]] == left[::20]
+
+
+@pytest.mark.parametrize("first_erased", [100, 1500])
+def test_what_stays_of_an_erased_archive_is_found(
+    layout, executions, clock, monkeypatch, first_erased
+):
+    monkeypatch.setattr(archives, "MEMBER_BYTES", 2_000)
+    ids = append_for_hours(executions, clock, 3000)
+    executions.close()
+    gone = {name for n, name in enumerate(ids) if first_erased < n < 2600 or n % 10 < 8}
+    left = [name for name in ids if name not in gone]
+
+    erase(layout, gone)
+    archives.archive(stored_files(layout, "spam", "executions")[0][1], None)
+
+    assert [name for name in left[::20] if found(layout, [name]) == [name]] == left[::20]
 
 
 def test_what_is_not_there_is_not_found(layout, executions):
