@@ -79,6 +79,7 @@ class Agent:
         self._applier = Applier(layout, store, control_path)
         self._folder = FolderSource(deployment.artifacts.folder, store, self._applier)
         self._batches = BatchFolder(layout, int(deployment.telemetry.max_disk_mb * 1024 * 1024))
+        self._recorder = _recorder(deployment, layout)
         self._batcher: Batcher | None = None
         self._counts = deployment.telemetry.enabled
         self._link: Link | None = None
@@ -201,6 +202,7 @@ class Agent:
         return self._report.problems()  # made last, for it tells of the link too
 
     def _reconfigure(self, wanted: Wanted) -> None:
+        self._recorder.resample(wanted.sampling.rate)
         if self._validators is not None:
             self._validators.resample(wanted.sampling)
         if self._batcher is not None:
@@ -230,7 +232,7 @@ class Agent:
             self._batches,
             telemetry,
             self._releaser,
-            _recorder(deployment, layout),
+            self._recorder,
             identifier,
             time.monotonic,
             time.time,

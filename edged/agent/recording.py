@@ -52,9 +52,13 @@ class Recorder:
     ) -> None:
         self._sample_only = privacy.sample_only
         self._sampler = sampler
-        self._chances = {Channel.AUDIT: audit_rate}
+        self.resample(audit_rate)
         self._validated = frozenset(validated)
         self._rate = Rate(privacy.records_per_sec, clock)
+
+    def resample(self, audit_rate: float) -> None:
+        """Draw at another rate from here on."""
+        self._chances = {Channel.AUDIT: audit_rate}
 
     def chosen(self, execution: Mapping[str, Any], mode: Mode) -> Mapping[str, Any] | str | None:
         """Return the line to send, with how it was drawn; why it was dropped; or None."""

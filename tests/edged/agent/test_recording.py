@@ -48,3 +48,11 @@ def test_a_bucket_never_holds_more_than_its_burst(clock):
     clock.advance(1_000_000)
 
     assert sum(rate.take() for _ in range(100)) == 10
+
+
+def test_another_rate_holds_from_the_next_execution_on(make_recorder):
+    recorder = make_recorder()
+
+    recorder.resample(1.0)
+
+    assert recorder.chosen(EXECUTION, Mode.BALANCED)["inclusion_probability"] == 1.0
