@@ -4,11 +4,14 @@ Runs in: every process that keeps state on disk. Never: leaves a half-written fi
 """
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # as `_beside` names them
 
 
 def write_whole(path: Path, content: bytes, *, mode: int = 0o644) -> None:
@@ -57,6 +60,20 @@ def sync_tree(folder: Path) -> None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     sync_folder(folder)
+
+
+def remove_leftovers(folder: Path, before_s: float) -> list[Path]:
+    """Remove what killed writers left beside files, at any depth; returns what went.
+
+    before_s: seconds since the epoch; what was written later may still be at work.
+    """
+    removed = []
+    for path in folder.rglob(".*.tmp"):
+        with suppress(FileNotFoundError):  # its writer has ended well meanwhile
+            if _TEMPORARY.fullmatch(path.name) and path.lstat().st_mtime < before_s:
+                path.unlink()
+                removed.append(path)
+    return removed
 
 
 def _beside(path: Path) -> Path:

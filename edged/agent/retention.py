@@ -1,7 +1,7 @@
 """Keep the data_dir within what deployment.yaml allows: archive, delete by age, delete by size.
 
-Runs in: the agent; the files are worked on in a thread. Talks to: the logs, their
-followers, state/retention.json. Never: touches a file that a writer holds.
+And remove what a kill left half-written. Runs in: the agent; the files are worked on in a thread.
+Talks to: the logs, their followers, state/retention.json. Never: touches what a writer holds.
 """
 
 import asyncio
@@ -23,11 +23,12 @@ from edged.datasets.retention import Plan, Rules, SteadyDay, StoredFile, plan
 from edged.deployment.keeping import Retention as RetentionSettings
 from edged.deployment.keeping import Storage
 from edged.errors import KeyMissing, SealedDamaged
-from edged.files import write_whole
+from edged.files import remove_leftovers, write_whole
 
 log = structlog.get_logger()
 FIRST_SWEEP_S: Final = 2.0  # the followers have told by then how far they are
 SWEEP_INTERVAL_S: Final = 20.0
+LEFTOVER_S: Final = 3600.0  # no file takes longer to be written
 _GB: Final = 10**9
 
 
@@ -100,7 +101,8 @@ class Retention:
     async def sweep(self) -> Plan:
         """Do what is due now, and return it."""
         for chore in self._chores:
-            chore()
+            self._attempt(chore)
+        await asyncio.to_thread(self._attempt, self._remove_leftovers)
         today = self._day.today(self._clock(), self._monotonic())
         due = await asyncio.to_thread(self._plan, today)
         swept = await asyncio.to_thread(self._carry_out, due)
@@ -110,6 +112,18 @@ class Retention:
         for file, lines in swept.dropped:
             self._on_drop(file.kind, lines)
         return due
+
+    def _attempt(self, chore: Callable[[], None]) -> None:
+        """One chore's trouble is not the sweep's; it is tried again before the next one."""
+        try:
+            chore()
+        except OSError as error:
+            log.warning("retention_failed", reason=str(error))
+
+    def _remove_leftovers(self) -> None:
+        """Remove files that a kill left half-written: lines of a log may be in them."""
+        for path in remove_leftovers(self._layout.data_dir, self._clock() - LEFTOVER_S):
+            log.info("leftover_removed", path=str(path))
 
     def _plan(self, today: date) -> Plan:
         files = list(inventory(self._layout, today, self._is_acknowledged))

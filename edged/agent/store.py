@@ -92,20 +92,29 @@ class ArtifactStore:
     def prune(self, keep_versions: int, in_use: Collection[tuple[str, int]]) -> None:
         """Delete the oldest versions of each task above a number, but none that is in use.
 
+        Of one that a kill caught coming or going, nothing stays longer than an hour.
+
         in_use: task and version. One that came within the hour stays: it may be about to serve.
         """
         for task in self._layout.artifacts.glob("*"):
+            self._remove_leftovers(task)
             folders = [f for f in task.glob("v[0-9]*") if f.name[1:].isdecimal()]
             versions = sorted((int(folder.name[1:]), folder) for folder in folders)
             for version, folder in versions[:-keep_versions]:
                 if (task.name, version) not in in_use and not self._is_fresh(folder):
                     self._delete(folder)
 
+    def _remove_leftovers(self, task: Path) -> None:
+        for folder in task.glob(".v*"):
+            if not self._is_fresh(folder):
+                shutil.rmtree(folder)
+
     def _is_fresh(self, folder: Path) -> bool:
         return self._clock() - folder.stat().st_mtime < FRESH_S
 
     def _delete(self, folder: Path) -> None:
         going = folder.with_name(f".{folder.name}.going")
+        shutil.rmtree(going, ignore_errors=True)  # a kill may have left one
         folder.rename(going)  # whole or not at all
         shutil.rmtree(going)
         log.info("artifact_deleted", task=folder.parent.name, version=int(folder.name[1:]))

@@ -1,5 +1,8 @@
+import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +178,50 @@ async def test_a_clock_set_ahead_takes_nothing_with_it(layout, write, clock):
     assert path.with_name(path.name + ".gz").exists()
 
 
+def left_by_a_kill(folder: Path, name: str, code: str) -> None:
+    """Let a process die in the middle of writing a file."""
+    script = f"import os, pathlib\nfrom edged import files\npath = pathlib.Path({name!r})\n{code}"
+    died = subprocess.run([sys.executable, "-c", script], cwd=folder, check=False)
+    assert died.returncode == 9
+
+
+async def test_what_a_kill_left_half_written_goes_after_an_hour(layout, write, sweep):
+    path = write(0)
+    die_writing = "with files.whole_file(path) as file:\n    os._exit(9)"
+    die_linking = "pathlib.Path.replace = lambda *_: os._exit(9)\nfiles.point_link(path, 'v1')"
+    version = layout.version("spam", 1)
+    version.mkdir(parents=True)
+    folders = {path.parent: die_writing, layout.state: die_writing, version.parent: die_linking}
+    for folder, code in folders.items():
+        left_by_a_kill(folder, "2026-11-22.jsonl.gz", code)
+    left = [each for folder in folders for each in folder.glob(".*")]
+    for each in left:
+        os.utime(each, (NOON - 3601, NOON - 3601), follow_symlinks=False)
+    left_by_a_kill(path.parent, "2026-11-21.jsonl.gz", die_writing)
+    [fresh] = set(path.parent.glob(".*")) - set(left)
+    os.utime(fresh, (NOON - 3599, NOON - 3599))
+
+    await sweep()
+
+    assert len(left) == 3
+    assert not any(each.exists() or each.is_symlink() for each in left)
+    assert (fresh.exists(), path.exists(), version.exists()) == (True, True, True)
+
+
+async def test_a_chore_that_fails_does_not_stop_the_sweep(layout, write, clock):
+    path, done = write(1), []
+
+    def fail() -> None:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    chores = [fail, lambda: done.append("next")]
+    rules = rules_of(Storage(), RetentionSettings())
+    await Retention(layout, rules, (), clock, clock, chores=chores).sweep()
+
+    assert done == ["next"]
+    assert names(path) == [path.name + ".gz"]
+
+
 async def test_a_file_that_cannot_be_archived_does_not_stop_the_others(write, sweep):
     first, second = write(2), write(1)
     first.write_text('{"sealed":"no key here"}\n')
@@ -212,6 +259,23 @@ def test_old_versions_go_but_none_that_is_in_use_or_just_came(layout):
 
     left = sorted(path.name for path in (layout.artifacts / "spam").iterdir())
     assert left == ["v1", "v3", "v6", "v7"]
+
+
+def test_what_a_kill_left_of_a_version_goes_and_stops_nobody(layout):
+    store = ArtifactStore(layout, FakeClock(2 * FRESH_S))
+    for name, came_s in ((".v3.going", FRESH_S + 1), (".v2.x1y2", 0), (".v4.x1y2", FRESH_S + 1)):
+        folder = layout.artifacts / "spam" / name
+        folder.mkdir(parents=True)
+        (folder / "program.py").write_text("")
+        os.utime(folder, (came_s, came_s))
+    for version in (3, 4):
+        layout.version("spam", version).mkdir()
+        os.utime(layout.version("spam", version), (0, 0))
+
+    store.prune(1, set())
+
+    left = sorted(path.name for path in (layout.artifacts / "spam").iterdir())
+    assert left == [".v4.x1y2", "v4"]
 
 
 def test_the_settings_become_rules():
