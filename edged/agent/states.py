@@ -114,7 +114,7 @@ class States:
             except (LoopaiError, OSError, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 log.warning("artifact_refused", task=task.task, reason=reason)
-                failed.append(self._failed(task, reason))
+                failed.append(self._failed(task, error))
         reports = await self._applier.apply("home", self._targets(state, held), state.sequence)
         privacy = self._releaser.privacy
         served = [to_wire(report, privacy) for report in reports if report.task in held]
@@ -166,14 +166,14 @@ class States:
         route = self._applier.routes.tasks.get(task)
         return [Target(task=task, arms=route.arms)] if route else []
 
-    def _failed(self, task: wire.DesiredTask, reason: str) -> wire.TaskStatus:
+    def _failed(self, task: wire.DesiredTask, error: Exception) -> wire.TaskStatus:
         kept = self._kept(task.task)
         return wire.TaskStatus(
             task=task.task,
             state=wire.APPLY_STATE_FAILED,
             serving_version=kept[0].arms[0].version if kept else 0,
             target_version=task.stable.version,
-            reason=reason[:500],
+            reason=self._releaser.privacy.reason(error),
         )
 
 

@@ -20,8 +20,11 @@ _BUILT_IN = frozenset(
 
 
 def describe(error: BaseException | str) -> str:
-    """Return `name: text`; a text is returned as it is."""
-    return error if isinstance(error, str) else f"{_name(error)}: {error}"
+    """Return `name: text`; a text is returned as it is. Of the system's errors no path is said."""
+    if isinstance(error, str):
+        return error
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{_name(error)}: {text}" if text else _name(error)
 
 
 def bare_name(error: BaseException | str) -> str:

@@ -138,3 +138,13 @@ async def test_a_candidate_rolled_back_during_a_download_stays_rolled_back(
     assert request.digest == digest_of(home.archives[other.stable.digest])
     assert weights(layout) == {1: 1.0}
     assert set(Routes.parse(layout.routes.read_bytes()).tasks) == {"shout", "other"}
+
+
+async def test_of_a_disk_that_refuses_an_artifact_no_path_is_told(
+    edge, home, layout, make_artifact
+):
+    (layout.state / "partial").write_text("in the way")
+
+    report = await edge.receive(home.state(5, home.task("shout", 1, pack(make_artifact()))))
+
+    assert [task.reason for task in report.tasks] == ["FileExistsError: File exists"]

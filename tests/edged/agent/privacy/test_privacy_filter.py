@@ -1,3 +1,4 @@
+import errno
 import traceback
 
 import orjson
@@ -206,6 +207,14 @@ def test_in_balanced_a_reason_is_scrubbed_before_it_is_cut():
     assert reason.startswith("ValueError: xx")
     assert len(reason) == REASON_CHARS
     assert "ann" not in reason
+
+
+@pytest.mark.parametrize("mode", [Mode.BALANCED, Mode.PERMISSIVE])
+def test_of_an_error_of_the_disk_no_path_is_said(mode):
+    full = OSError(errno.ENOSPC, "No space left on device", "/srv/ann/state")
+
+    assert privacy(mode).reason(full) == "OSError: No space left on device"
+    assert privacy(mode).reason(TimeoutError()) == "TimeoutError"
 
 
 def test_in_balanced_a_reason_that_cannot_be_scrubbed_is_not_said():
