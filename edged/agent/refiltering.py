@@ -28,10 +28,9 @@ def refilter(batch: wire.TelemetryBatch, privacy: PrivacyFilter) -> None:
     del batch.executions[:], batch.validations[:]
     batch.executions.extend(kept)
     batch.validations.extend(validations)
-    if privacy.mode is Mode.STRICT:
-        for decision in batch.decisions:
-            if decision.evidence_json in (b"", b"[]", b"{}", b"null"):
-                decision.reason = privacy.reason(decision.reason)
+    for decision in batch.decisions:
+        if decision.evidence_json in (b"", b"[]", b"{}", b"null"):
+            decision.reason = privacy.reason(decision.reason)
 
 
 def _keep_execution(

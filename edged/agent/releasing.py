@@ -93,9 +93,9 @@ class Releaser:
         return self._output_name(execution["task"], execution["version"], spelled)
 
     def decision(self, line: Mapping[str, Any]) -> wire.Decision:
-        """Return a line of the decision log; it holds counts and words of ours, no data."""
+        """Return a line of the decision log: counts and words of ours, but for a refusal's."""
         reason = line["reason"]
-        if self.mode is Mode.STRICT and not line["evidence"]:
+        if not line["evidence"]:
             reason = self._privacy.reason(reason)  # an error's text might quote an input
         return wire.Decision(
             decision_id=line["decision_id"],

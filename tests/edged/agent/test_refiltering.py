@@ -144,3 +144,16 @@ def test_filters_are_told_apart_by_what_they_do():
 
     assert len({each.fingerprint for each in filters}) == len(filters)
     assert privacy(Mode.BALANCED).fingerprint == filters[0].fingerprint
+
+
+def test_made_balanced_what_a_candidate_was_refused_for_is_scrubbed():
+    batch = sealed(privacy(Mode.PERMISSIVE))
+    batch.decisions.add(reason="KeyError: 'ann@example.com'", evidence_json=b"[]")
+    batch.decisions.add(reason="errors 1.0 % against 0.0 %", evidence_json=b'[{"test": "errors"}]')
+
+    refilter(batch, privacy(Mode.BALANCED))
+
+    refused, shown = batch.decisions
+    assert "ann" not in refused.reason
+    assert refused.reason.startswith("KeyError: ")
+    assert shown.reason == "errors 1.0 % against 0.0 %"

@@ -1,0 +1,36 @@
+"""What a decision of a rollout says on its way home."""
+
+import pytest
+
+from edged.agent.privacy.modes import Mode
+
+DECISION = {
+    "decision_id": "d1",
+    "rollout_id": "r1",
+    "task": "shout",
+    "version": 2,
+    "stage": 1,
+    "phase": "rolled_back",
+    "verdict": "FAIL",
+    "action": "roll_back",
+    "reason": "the candidate cannot be served: self-test failed: KeyError: 'ann@example.com'",
+    "evidence": [],
+    "decided_at": "2026-01-01T00:00:00.000Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "start"),
+    [(Mode.STRICT, "withheld"), (Mode.BALANCED, "the candidate cannot be served: self-test")],
+)
+def test_what_a_candidate_was_refused_for_is_scrubbed(make_releaser, mode, start):
+    reason = make_releaser(mode).decision(DECISION).reason
+
+    assert reason.startswith(start)
+    assert "@example" not in reason
+
+
+def test_what_the_evidence_says_in_words_of_ours_stays_whole(make_releaser):
+    shown = {**DECISION, "reason": "errors 1.0 % against 0.0 %; " * 20, "evidence": [{}]}
+
+    assert make_releaser(Mode.STRICT).decision(shown).reason == shown["reason"]
