@@ -95,8 +95,8 @@ class Budget:
     def take(self, task: str, limits: Limits) -> bool:
         """Spend one question, unless the day's limits are reached.
 
-        A clock set back opens no new day. Cost is known when the answer is there, so those under
-        way can exceed it by theirs.
+        A clock set back by a day opens no new one. Cost is known when the answer is there, so those
+        under way can exceed it by theirs.
         """
         today = self.today(task)
         if limits.questions is not None and today.questions >= limits.questions:
@@ -115,7 +115,8 @@ class Budget:
 
     def today(self, task: str) -> Spent:
         day = int(self._clock() // 86_400)
-        if day > self.day:
+        # Set back a little, it opens no new day; the day of a clock that was wrong would not end.
+        if day > self.day or day < self.day - 1:
             self.day, self.spent = day, {}
         return self.spent.setdefault(task, Spent())
 

@@ -127,6 +127,22 @@ def test_a_budget_is_one_of_a_task_and_a_day(clock):
     assert set_back == [True, False]
 
 
+@pytest.mark.parametrize(("ahead_days", "has_budget"), [(1, False), (2, True), (365, True)])
+def test_a_clock_that_was_ahead_takes_no_later_days_budget(tmp_path, clock, ahead_days, has_budget):
+    clock.advance(ahead_days * 86_400)
+    before = Checkpoint(tmp_path / "validator.json", Budget(clock))
+    before.budget.take("spam", Limits(questions=1))
+    before.save(lambda: None)
+    clock.advance(-ahead_days * 86_400)
+    after = Checkpoint(tmp_path / "validator.json", Budget(clock))
+    after.load()
+
+    taken = after.budget.take("spam", Limits(questions=1))
+
+    assert taken is has_budget
+    assert not after.budget.take("spam", Limits(questions=1))
+
+
 def test_the_file_is_json_for_people_too(checkpoint, tmp_path):
     checkpoint.move("spam", FILE, 10, Traffic())
 
