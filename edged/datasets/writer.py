@@ -116,10 +116,11 @@ class LogWriter:
             self._let_go(task)
 
     def _file(self, task: str) -> DayFile:
-        if self._clock() >= self._day_ends_s:
-            self._begin_day()
+        now_s = self._clock()
+        if not self._day_ends_s - 2 * _DAY_S <= now_s < self._day_ends_s:
+            self._begin_day(now_s)
         file = self._files.get(task)
-        # A file's date never goes back when the clock does.
+        # A file's date does not go back when the clock does, by up to a day.
         if file is not None and file.date >= self._date and file.size < self._roll_bytes:
             return file
         folder = self._layout.log(task, self._kind)
@@ -134,10 +135,12 @@ class LogWriter:
         self._files[task] = opened
         return opened
 
-    def _begin_day(self) -> None:
-        now_s = self._clock()
+    def _begin_day(self, now_s: float) -> None:
+        """Turn to a day; a file of one that lies ahead was begun by a clock that was wrong."""
         self._day_ends_s = (now_s // _DAY_S + 1) * _DAY_S
         self._date = time.strftime("%Y-%m-%d", time.gmtime(now_s))
+        for task in [task for task, file in self._files.items() if file.date > self._date]:
+            self._let_go(task)
 
     def _let_go(self, task: str) -> None:
         file = self._files.pop(task)

@@ -69,6 +69,22 @@ def test_a_clock_that_goes_back_does_not_reopen_yesterday(writer, layout, clock)
     assert files(layout) == {"2025-11-23.jsonl": "1\n2\n"}
 
 
+def test_a_clock_that_was_ahead_for_a_moment_keeps_no_file_of_that_day(writer, layout, clock):
+    for ahead_s, line in ((0, b"1\n"), (400 * DAY_S, b"2\n"), (0, b"3\n"), (0, b"4\n")):
+        clock.now_s = NOON + ahead_s
+        writer.append("spam", [line])
+    before = open_files()
+    clock.advance(DAY_S)
+    writer.append("spam", [b"5\n"])
+
+    assert files(layout) == {
+        "2025-11-23.jsonl": "1\n3\n4\n",
+        "2025-11-24.jsonl": "5\n",
+        "2026-12-28.jsonl": "2\n",
+    }
+    assert open_files() == before
+
+
 def test_a_second_writer_takes_a_file_of_its_own(writer, layout, clock):
     writer.append("spam", [b"1\n"])
     second = LogWriter(layout, "executions", clock)
