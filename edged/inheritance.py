@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from edged.deployment import Deployment
 
 PR_SET_PDEATHSIG = 1
+SETTINGS_CHANGED = signal.SIGUSR1  # to an agent: end, and send nothing by the old ones
 EXIT_UNUSABLE = 3  # of a child: this machine will not do, and a restart would not help
 
 

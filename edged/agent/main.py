@@ -104,8 +104,11 @@ class Agent:
         answers = {"status": self._report.status, "flush": self._report.flush}
         self._control = AgentControl(layout, control_path.with_name("agent.sock"), answers)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; then send what the log still holds."""
+    async def run(self, stop: asyncio.Event, has_changed: asyncio.Event) -> None:
+        """Work until `stop` is set; then seal, and send, what the log still holds.
+
+        has_changed: this agent's settings are no longer in force, and nothing leaves by them.
+        """
         async with asyncio.TaskGroup() as tasks:
             running = {
                 name: tasks.create_task(_enduring(name, part), name=name)
@@ -114,8 +117,9 @@ class Agent:
             tasks.create_task(self._watch_supervisor(stop), name="supervisor")
             await stop.wait()
             # Between two chunks it would go on behind `flush`, and take the same lines again.
-            await _end([task for name, task in running.items() if name == "batcher"])
-            await self._finish()
+            first = {"batcher", "link"} if has_changed.is_set() else {"batcher"}
+            await _end([task for name, task in running.items() if name in first])
+            await self._finish(sends=not has_changed.is_set())
             await _end(running.values())
 
     async def _watch_supervisor(self, stop: asyncio.Event) -> None:
@@ -187,12 +191,13 @@ class Agent:
         }
         return routed | self._rollouts.versions_in_use()
 
-    async def _finish(self) -> None:
+    async def _finish(self, *, sends: bool) -> None:
         if self._batcher is None or not self._counts:
             return
         self._batcher.flush()
         is_orphan = os.getppid() != self._supervisor  # then the next agent waits for this one
-        if self._link is not None and self._link.is_up and not is_orphan:  # else they wait on disk
+        is_heard = self._link is not None and self._link.is_up
+        if sends and is_heard and not is_orphan:  # else they wait on disk
             with suppress(TimeoutError):
                 async with asyncio.timeout(LAST_SEND_S):
                     await self._batches.wait_empty()
@@ -264,6 +269,7 @@ class Agent:
             applier=self._applier,
             clock=time.time,
             problems=self._problems,
+            sends_batches=telemetry.enabled,
             desk=self._desk,
         )
         self._link = Link(settings, IdentityFile(layout), store, parts)
@@ -322,9 +328,15 @@ async def _enduring(name: str, part: Part) -> None:
 
 
 async def _main(inheritance: Inheritance) -> None:
-    stop = asyncio.Event()
+    stop, has_changed = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def let_go() -> None:
+        has_changed.set()
+        stop.set()
+
     loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(inherit.SETTINGS_CHANGED, let_go)
     # Niced from the start, a busy gateway would hold up the link for seconds.
     loop.call_later(STARTED_S, os.nice, NICENESS)
     async with alone(inheritance.deployment.storage.layout, stop) as is_alone:
@@ -332,7 +344,7 @@ async def _main(inheritance: Inheritance) -> None:
             return
         agent = Agent(inheritance.deployment, Path(inheritance.control_path))
         inherit.say_ready(inheritance)
-        await agent.run(stop)
+        await agent.run(stop, has_changed)
 
 
 def main() -> None:

@@ -41,7 +41,8 @@ class RetryLater(Exception):
 class Parts:
     """What a session works with; they outlive it.
 
-    clock: seconds since the epoch. problems: what a heartbeat tells of troubles.
+    clock: seconds since the epoch. problems: what a heartbeat tells of troubles. sends_batches:
+    False where the customer switched telemetry off; then those that were sealed before stay here.
     """
 
     states: States
@@ -53,6 +54,7 @@ class Parts:
     applier: Applier
     clock: Callable[[], float]
     problems: Callable[[], list[str]] = list
+    sends_batches: bool = True
     desk: HomeDesk = field(default_factory=HomeDesk)
 
 
@@ -92,7 +94,8 @@ class Session:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive(stream))
             tasks.create_task(self._apply_states())
-            tasks.create_task(self._send_batches(welcome))
+            if self._parts.sends_batches:
+                tasks.create_task(self._send_batches(welcome))
             tasks.create_task(self._parts.erasures.ask_home(self._outgoing.put))
             tasks.create_task(self._parts.desk.attend(self._outgoing.put))
             tasks.create_task(self._heartbeat(max(1, welcome.heartbeat_interval_s)))

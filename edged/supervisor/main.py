@@ -27,7 +27,7 @@ import structlog
 from edged.datasets.layout import Layout
 from edged.deployment import Deployment
 from edged.errors import ConfigInvalid
-from edged.inheritance import EXIT_UNUSABLE, Inheritance
+from edged.inheritance import EXIT_UNUSABLE, SETTINGS_CHANGED, Inheritance
 from edged.supervisor.child import Child
 from edged.supervisor.listeners import Listeners
 from edged.supervisor.process import Process
@@ -160,7 +160,7 @@ class Supervisor:
         for child in self._children:
             child.inheritance = self._inheritance(child.name, self._configuration.current)
         if changed & OF_AGENT:
-            self._agent.signal(signal.SIGTERM)
+            self._agent.signal(SETTINGS_CHANGED)
         if changed & OF_GATEWAY:
             self._gateway.roll()
 

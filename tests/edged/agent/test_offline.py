@@ -8,6 +8,8 @@ from loopai.client import EdgeClient
 from loopai.controlplane import ControlPlane, ControlPlaneError
 
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
+from tests.edged.commands.test_status_and_flush import status_of
+from tests.edged.supervisor.test_reloading import rewrite
 
 SHOUT = 'def run(input_data):\n    return input_data["text"].upper()\n'
 WHISPER = 'def run(input_data):\n    return input_data["text"].lower()\n'
@@ -109,6 +111,21 @@ def test_a_refused_upload_changes_nothing(home, edge, publish):
     assert "line 1, column 1" in str(caught.value)
     assert [version["version"] for version in home.versions("shout")] == [1]
     assert execute(edge, 1) == ["AB"]
+
+
+@pytest.mark.timeout(120)
+def test_what_waits_when_telemetry_is_switched_off_does_not_leave(tmp_path, server, publish):
+    publish(SHOUT)
+    settings = {"telemetry": {"upload_interval_sec": 3600}}
+    with EdgeProcess(tmp_path, settings, server) as edge:
+        until(lambda: serving(edge) == 1, "version 1 serves")
+        execute(edge, 5)
+
+        rewrite(edge, telemetry={"enabled": False})
+        until(lambda: len(edge.events("link_up")) == 2, "the next agent is linked")
+
+        telemetry = status_of(edge)["agent"]["telemetry"]
+        assert (telemetry["enabled"], telemetry["batches_pending"]) == (False, 1)
 
 
 @pytest.mark.timeout(90)

@@ -8,7 +8,7 @@ import pytest
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent import main, telemetry
-from edged.agent.batches import BatchFolder
+from edged.agent.batches import BatchFolder, Checkpoint
 from edged.agent.main import Agent
 from edged.datasets import follower
 from edged.datasets.layout import Layout
@@ -80,10 +80,56 @@ async def test_an_agent_that_stops_while_it_catches_up_counts_every_execution_on
     agent, stop = make_agent(batch_size=100), asyncio.Event()
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(agent.run(stop))
+        tasks.create_task(agent.run(stop, asyncio.Event()))
         await until(lambda: agent._link.is_up)
         log_executions(layout, clock)
         await until(lambda: agent._batcher._batch.executions > 0)
         stop.set()
 
     assert executions(pending(layout)) == LINES
+
+
+async def test_an_agent_whose_settings_changed_seals_and_sends_nothing(
+    layout, clock, home, make_agent
+):
+    agent, stop, has_changed = make_agent(), asyncio.Event(), asyncio.Event()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(agent.run(stop, has_changed))
+        await until(lambda: agent._link.is_up)
+        log_executions(layout, clock)
+        has_changed.set()
+        stop.set()
+
+    assert home.batches == []
+    assert executions(pending(layout)) == LINES
+
+
+async def test_an_agent_that_is_told_to_stop_sends_what_it_seals(layout, clock, home, make_agent):
+    agent, stop = make_agent(), asyncio.Event()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(agent.run(stop, asyncio.Event()))
+        await until(lambda: agent._link.is_up)
+        log_executions(layout, clock)
+        stop.set()
+
+    assert executions(home.batches) == LINES
+    assert pending(layout) == []
+
+
+async def test_where_telemetry_is_off_batches_that_wait_do_not_leave(layout, home, make_agent):
+    batch = wire.TelemetryBatch(log_id="l", number=1)
+    folder = BatchFolder(layout)
+    folder.open()
+    folder.seal(Checkpoint(number=1, positions={}), batch.SerializeToString())
+    agent, stop = make_agent(enabled=False), asyncio.Event()
+    home.push(home.state(1))
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(agent.run(stop, asyncio.Event()))
+        await until(lambda: home.reports)  # what waits to be sent would come before it
+        stop.set()
+
+    assert home.batches == []
+    assert len(pending(layout)) == 1
