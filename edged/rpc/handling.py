@@ -25,15 +25,21 @@ async def handle(call: Call, path: str, metadata: Metadata, methods: Methods) ->
         context.serve(handler)
         await _answer(handler, context)
         context.end()
-    except RpcError as error:
-        _fail(call, error.code, error.details, error.trailing_metadata)
-    except CallEnded:
-        return
     except asyncio.CancelledError:
         _fail(call, Code.CANCELLED, "the server cancelled the call", ())
         raise
-    except Exception as error:
-        log.exception("rpc_handler_failed", method=path)
+    except Exception as error:  # noqa: BLE001 whatever failed, the call gets its end
+        _give_up(call, path, error)
+
+
+def _give_up(call: Call, path: str, error: Exception) -> None:
+    """End the call as the error says; a group of tasks ends by the first that failed."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, RpcError):
+        _fail(call, error.code, error.details, error.trailing_metadata)
+    elif not isinstance(error, CallEnded):
+        log.error("rpc_handler_failed", method=path, exc_info=error)
         _fail(call, Code.UNKNOWN, f"Unexpected {type(error).__name__}", ())
 
 
