@@ -1,7 +1,7 @@
 """Keep the data_dir within what deployment.yaml allows: archive, delete by age, delete by size.
 
 And remove what a kill left half-written. Runs in: the agent; the files are worked on in a thread.
-Talks to: the logs, their followers, state/retention.json. Never: touches what a writer holds.
+Talks to: the logs, their followers, two files in state. Never: touches what a writer holds.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 FIRST_SWEEP_S: Final = 2.0  # the followers have told by then how far they are
 SWEEP_INTERVAL_S: Final = 20.0
 LEFTOVER_S: Final = 3600.0  # no file takes longer to be written
+REMEMBER_S: Final = 600.0  # much less than what counts as a jump
 _GB: Final = 10**9
 
 
@@ -87,7 +88,9 @@ class Retention:
         self._monotonic = monotonic
         self._chores = chores
         self._on_drop = on_drop
-        self._day = SteadyDay(clock(), monotonic())
+        self._clock_path = layout.state / "clock.json"
+        self._remembered_s = _read_believed(self._clock_path)
+        self._day = SteadyDay(self._remembered_s or clock(), monotonic())
 
     async def run(self) -> None:
         await asyncio.sleep(FIRST_SWEEP_S)
@@ -104,6 +107,7 @@ class Retention:
             self._attempt(chore)
         await asyncio.to_thread(self._attempt, self._remove_leftovers)
         today = self._day.today(self._clock(), self._monotonic())
+        await asyncio.to_thread(self._attempt, self._remember)
         due = await asyncio.to_thread(self._plan, today)
         swept = await asyncio.to_thread(self._carry_out, due)
         for file in swept.gone:
@@ -124,6 +128,13 @@ class Retention:
         """Remove files that a kill left half-written: lines of a log may be in them."""
         for path in remove_leftovers(self._layout.data_dir, self._clock() - LEFTOVER_S):
             log.info("leftover_removed", path=str(path))
+
+    def _remember(self) -> None:
+        """Note the time that is believed: a start while the clock is ahead is a jump from there."""
+        believed_s = self._day.believed_s
+        if abs(believed_s - self._remembered_s) >= REMEMBER_S:
+            write_whole(self._clock_path, orjson.dumps({"believed_s": believed_s}))
+            self._remembered_s = believed_s
 
     def _plan(self, today: date) -> Plan:
         files = list(inventory(self._layout, today, self._is_acknowledged))
@@ -205,6 +216,14 @@ class Retention:
             getattr(follower, which)(file.kind, file.task, key) for follower in self._followers
         )
         return min((p for p in positions if p is not None), default=file.size_bytes)
+
+
+def _read_believed(path: Path) -> float:
+    """Return the time that was believed last, seconds since the epoch; 0 where none is known."""
+    try:
+        return float(orjson.loads(path.read_bytes())["believed_s"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return 0.0
 
 
 @dataclass(slots=True)

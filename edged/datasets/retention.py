@@ -106,23 +106,23 @@ class SteadyDay:
     A clock that is set a year ahead by mistake would otherwise take every log with it.
     """
 
-    def __init__(self, now_s: float, monotonic_s: float) -> None:
-        self._believed_s = now_s
+    def __init__(self, believed_s: float, monotonic_s: float) -> None:
+        self.believed_s = believed_s  # the time when the clock last told no jump
         self._monotonic_s = monotonic_s
         self._distrusted_until_s: float | None = None  # monotonic
 
     def today(self, now_s: float, monotonic_s: float) -> date:
         """Return the day to judge ages by. Both clocks in seconds; now_s since the epoch."""
-        expected_s = self._believed_s + monotonic_s - self._monotonic_s
+        expected_s = self.believed_s + monotonic_s - self._monotonic_s
         if abs(now_s - expected_s) <= JUMP_S:
             self._believe(now_s, monotonic_s)
         elif self._distrusted_until_s is None:
             self._distrusted_until_s = monotonic_s + SETTLING_S
         elif monotonic_s >= self._distrusted_until_s:
             self._believe(now_s, monotonic_s)
-        believed_s = self._believed_s + monotonic_s - self._monotonic_s
+        believed_s = self.believed_s + monotonic_s - self._monotonic_s
         return date.fromordinal(_EPOCH + int(believed_s // _DAY_S))
 
     def _believe(self, now_s: float, monotonic_s: float) -> None:
-        self._believed_s, self._monotonic_s = now_s, monotonic_s
+        self.believed_s, self._monotonic_s = now_s, monotonic_s
         self._distrusted_until_s = None

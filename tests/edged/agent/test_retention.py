@@ -12,6 +12,7 @@ from edged.agent.batches import BatchFolder, Checkpoint
 from edged.agent.retention import Retention, rules_of
 from edged.agent.store import FRESH_S, ArtifactStore
 from edged.datasets.archives import read_lines
+from edged.datasets.retention import SETTLING_S
 from edged.datasets.writer import LogWriter
 from edged.deployment.keeping import Retention as RetentionSettings
 from edged.deployment.keeping import Storage
@@ -80,14 +81,15 @@ def names(path: Path) -> list[str]:
     return sorted(each.name for each in path.parent.iterdir())
 
 
-async def test_a_day_is_archived_and_after_its_days_deleted(write, sweep, clock):
+async def test_a_day_is_archived_and_after_its_days_deleted(layout, write, clock):
     path = write(1, "first", "second")
+    retention = Retention(layout, rules_of(Storage(), RetentionSettings()), (), clock, clock)
 
-    await sweep()
+    await retention.sweep()
     archived = path.with_name("2026-11-22.jsonl.gz")
     lines = list(read_lines(archived, None))
     clock.advance(7 * DAY_S)
-    await sweep()
+    await retention.sweep()
 
     assert lines == [b"first", b"second"]
     assert names(path) == []
@@ -220,6 +222,45 @@ async def test_a_chore_that_fails_does_not_stop_the_sweep(layout, write, clock):
 
     assert done == ["next"]
     assert names(path) == [path.name + ".gz"]
+
+
+async def test_a_start_while_the_clock_is_ahead_takes_nothing_with_it(layout, write, clock):
+    path = write(1)
+    rules = rules_of(Storage(), RetentionSettings())
+    await Retention(layout, rules, (), clock, clock).sweep()
+
+    clock.advance(400 * DAY_S)
+    started_anew = Retention(layout, rules, (), clock, clock)
+    await started_anew.sweep()
+    at_once = names(path)
+    clock.advance(SETTLING_S)
+    await started_anew.sweep()
+
+    assert at_once == [path.name + ".gz"]
+    assert names(path) == []  # it held for an hour
+
+
+async def test_a_start_after_a_short_while_goes_on_at_once(layout, write, clock):
+    path = write(7)
+    clock.now_s = NOON + DAY_S / 2 - 1
+    rules = rules_of(Storage(), RetentionSettings())
+    await Retention(layout, rules, (), clock, FakeClock(5.0)).sweep()
+
+    clock.advance(1800)
+    await Retention(layout, rules, (), clock, FakeClock(1.0)).sweep()
+
+    assert names(path) == []
+
+
+async def test_a_damaged_note_of_the_time_is_made_again(layout, write, clock):
+    path = write(8)
+    (layout.state / "clock.json").write_text('{"believed_s"')
+    rules = rules_of(Storage(), RetentionSettings())
+
+    await Retention(layout, rules, (), clock, clock).sweep()
+
+    assert names(path) == []
+    assert json.loads((layout.state / "clock.json").read_text()) == {"believed_s": NOON}
 
 
 async def test_a_file_that_cannot_be_archived_does_not_stop_the_others(write, sweep):
