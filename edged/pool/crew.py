@@ -145,12 +145,14 @@ class Crew:
         self._refill()
         return True
 
-    def forget(self, version: Version) -> None:
-        """Drop what was wanted for it."""
-        self._wanted = deque(wanting for wanting in self._wanted if wanting is not version)
-        self._turns = deque(waiting for waiting in self._turns if waiting is not version)
-        self._advance_turns()
-        self._refill()
+    def forget(self, version: Version) -> int:
+        forgotten = self._wanted.count(version) + self._turns.count(version)
+        if forgotten:
+            self._wanted = deque(wanting for wanting in self._wanted if wanting is not version)
+            self._turns = deque(waiting for waiting in self._turns if waiting is not version)
+            self._advance_turns()
+            self._refill()
+        return forgotten
 
     # Shared workers: as many as one version may have, for all versions of that class together. Each
     # serves one version at a time, so that what it holds and what ends it is that version's alone.
@@ -287,8 +289,7 @@ class Crew:
         worker.leave()
 
     def on_answers(self, worker: Worker, calls: int, run_ns: int) -> None:
-        self.executions += calls
-        self._lent[worker.id].answered(worker, calls, run_ns)
+        self.executions += self._lent[worker.id].answered(worker, calls, run_ns)
 
     def on_gone(self, worker: Worker, cause: Cause, running: Running) -> None:
         del self._workers[worker.id]

@@ -142,10 +142,11 @@ class Pool:
             async with asyncio.timeout(most_s):
                 await asyncio.shield(version.loaded)
         except TimeoutError:
-            self._drop(version)
-            raise LoadFailed(key=key, reason="no worker could be had in time") from None
-        except (ProgramRefused, PoolError):
-            self._drop(version)
+            late = LoadFailed(key=key, reason="no worker could be had in time")
+            self._drop(version, late)
+            raise late from None
+        except (ProgramRefused, PoolError) as error:
+            self._drop(version, error)
             raise
 
     def unload(self, key: str) -> None:
@@ -226,11 +227,11 @@ class Pool:
         self._versions[key] = version
         return version
 
-    def _drop(self, version: Version) -> None:
+    def _drop(self, version: Version, reason: Exception) -> None:
         if self._versions.get(version.key) is version:
             del self._versions[version.key]
-        if self._crew is not None:
-            self._crew.forget(version)
+        version.refuse_loading(reason)
+        version.fail_all("load_failed", str(reason))
         version.retire()
 
     def _missing(self, key: str) -> PoolError:

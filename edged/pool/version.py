@@ -11,18 +11,20 @@ where any worker can take them and a caller's deadline can end them.
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-from edged.pool.errors import PoolFull, Quarantined
+from edged.pool.errors import LoadFailed, PoolFull, Quarantined
+from edged.pool.lender import Lender
 from edged.pool.pace import Pace
 from edged.pool.settings import PoolSettings
 from edged.pool.strikes import Strikes
 from edged.pool.terms import Terms, order_of
-from edged.pool.values import Call, ProgramSource, Result, VersionStats, lost, ns_of
-from edged.pool.verdicts import Cause, retry_after_ms, settle
+from edged.pool.values import Call, ProgramSource, VersionStats, lost, ns_of
+from edged.pool.verdicts import Cause, Settlement, retry_after_ms, settle
 from edged.pool.waiting import Waiting
+from edged.pool.warmup import WarmUp
 from edged.pool.worker import Stage, Worker
-from edged.sandbox.frames import Load, Outcome
+from edged.sandbox.frames import Load
 from edged.sandbox.page import Running
 
 _WATCH_QUEUE_S: Final = 0.005
@@ -33,26 +35,6 @@ outside of any call, or the machine has no room for them."""
 _WORKERS_AFTER_LOSS: Final = 2
 
 
-class Crew(Protocol):
-    """Where workers come from."""
-
-    def want(self, version: "Version", *, takes_idle: bool) -> bool:
-        """Ask for one more worker; False when none can be had now.
-
-        takes_idle: from another version, where there is no room for one more.
-        """
-        ...
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether a version waits for its turn on a shared worker."""
-        ...
-
-    def pass_on(self, worker: Worker) -> None:
-        """Give a shared worker that holds nothing to the version that waits longest."""
-        ...
-
-
 class Version:
     """Invariant: `workers` are those that serve; `coming` more have been asked for."""
 
@@ -61,7 +43,7 @@ class Version:
         key: str,
         program: ProgramSource,
         settings: PoolSettings,
-        crew: Crew,
+        crew: Lender,
         on_unfit: Callable[["Version", str], None],
     ) -> None:
         """on_unfit: told why, when this version has ended its workers too often."""
@@ -80,7 +62,7 @@ class Version:
         self._strikes = Strikes(settings)
         self._unfit = ""  # why it is quarantined
         self._terms = Terms.of(program, settings)
-        self._is_worth_warming = True
+        self._warm_up = WarmUp(self._terms.warm_inputs, ns_of(settings.time_limit_ms / 1e3))
         self._running = 0  # handed to workers, not answered
         self._queue = Waiting()
         self._leaving: set[Worker] = set()  # released; they finish what they hold
@@ -132,24 +114,36 @@ class Version:
         worker.set_niceness(self._pace.niceness)
         if not self.loaded.done():
             self.loaded.set_result(None)
-        elif not self._queue:
-            self._warm(worker)
-        self._relieve()
+        elif not self._queue and not self.is_retiring:
+            self._warm_up.begin(worker, time.monotonic_ns())
+        if worker not in self._warm_up:
+            self._relieve()
         self._keep_minimum(takes_idle=True)
         self._hand_over()
         self._end_turn(worker)
 
-    def answered(self, worker: Worker, calls: int, run_ns: int) -> None:
-        """Take note of answers. run_ns: of all these calls together."""
-        self._executions += calls
-        self._running -= calls
+    def answered(self, worker: Worker, calls: int, run_ns: int) -> int:
+        """Take note of answers; return how many somebody waited for. run_ns: of all together."""
         self._losses = 0
         self._pace.note(run_ns, calls)
         worker.set_niceness(self._pace.niceness)
+        if worker in self._warm_up:
+            self._warmed(worker)
+            return 0
+        self._executions += calls
+        self._running -= calls
         if self._has_served_its_share(worker) and worker in self.workers:
             self._recycle(worker)
         self._end_turn(worker)
         self._hand_over()
+        return calls
+
+    def _warmed(self, worker: Worker) -> None:
+        # What cost its worker takes nobody's place: the next one comes without examples.
+        if not worker.held and worker.stage is Stage.SERVING:
+            self._warm_up.end(worker)
+            self._relieve()
+            self._hand_over()
 
     def _has_served_its_share(self, worker: Worker) -> bool:
         return worker.answered >= self._terms.recycle_after_calls
@@ -159,7 +153,7 @@ class Version:
         if not self._terms.has_overlap:
             self._release(worker)
             self._grow(takes_idle=False)  # if not now, then in its place when it is gone
-        elif not self.coming and self._may_ask:
+        elif not self.coming and not self._warm_up and self._may_ask:
             # A refusal holds for a while: to ask walks over all versions.
             self._may_ask = self._crew.want(self, takes_idle=True)
             self.coming += self._may_ask
@@ -193,17 +187,12 @@ class Version:
             self.workers.remove(worker)
         self._leaving.discard(worker)
         now_ns = time.monotonic_ns()
-        self._running -= len(worker.held)
         settlement = settle(worker.held, running, cause, now_ns)
-        self._queue.put_back(settlement.again)
-        worker.held.clear()
+        cost = self._give_back(worker, settlement)
         if cause is Cause.DEADLINE:
             self.kills += 1
             self._pace.note(self._time_limit_ns)
         self._losses = 0 if settlement.answered or cause is Cause.LEFT else self._losses + 1
-        for call, result in settlement.answered:
-            self._executions += 1
-            call.answer(result)
         if self._losses >= _MOST_LOSSES:
             self._losses = 0
             self.fail_all("worker_lost", "this program's workers do not stay alive")
@@ -215,7 +204,20 @@ class Version:
         # In its own place: two versions would take their idle workers from each other for ever.
         self._keep_minimum(takes_idle=False)
         self._hand_over()
-        return len(settlement.answered)
+        return cost
+
+    def _give_back(self, worker: Worker, settlement: Settlement) -> int:
+        """Answer or queue again what a worker held; return how many executions that makes."""
+        cost = 0
+        if not self._warm_up.end(worker):
+            cost = len(settlement.answered)
+            self._executions += cost
+            self._running -= len(worker.held)
+            self._queue.put_back(settlement.again)
+        worker.held.clear()
+        for call, result in settlement.answered:
+            call.answer(result)
+        return cost
 
     def _strike(self, unfit: str) -> None:
         """Put an end to a version that is unfit: what waits is answered, nothing more is run."""
@@ -309,19 +311,6 @@ class Version:
             if not self._grow(takes_idle=takes_idle):
                 return
 
-    def _warm(self, worker: Worker) -> None:
-        """Have it run the artifact's own examples, for nobody, before the first caller's input."""
-        inputs = self._terms.warm_inputs
-        if inputs and self._is_worth_warming:
-            now_ns = time.monotonic_ns()
-            limit_ns = self._time_limit_ns
-            self._running += len(inputs)
-            worker.write([Call(text, self._warmed, limit_ns, 0, now_ns) for text in inputs], now_ns)
-
-    def _warmed(self, result: Result) -> None:
-        # An example that costs its worker would cost the next one as well, for ever.
-        self._is_worth_warming &= result.outcome is Outcome.SUCCESS
-
     def _full(self) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
@@ -353,12 +342,21 @@ class Version:
                 self._grow()
             self._watch_queue()
         elif self.is_retiring:
-            while self.workers:
-                self._release(self.workers[0])
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Release the workers, and want no more of them: nothing waits."""
+        self.coming -= self._crew.forget(self)
+        while self.workers:
+            self._release(self.workers[0])
+        if not self.coming:
+            self.refuse_loading(LoadFailed(key=self.key, reason="it was unloaded"))
 
     def _open_workers(self) -> list[Worker]:
         """Return those that may get calls."""
         serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
+        if self._warm_up:
+            serving = [worker for worker in serving if worker not in self._warm_up]
         if self._is_last_of_turn:
             serving = [worker for worker in serving if not worker.held]
         return serving

@@ -104,29 +104,6 @@ async def test_a_version_that_sleeps_keeps_no_worker_and_wakes_at_a_call():
         assert result.output_json == b"1"
 
 
-async def test_a_worker_that_comes_later_has_run_the_examples_before_its_first_caller():
-    warm = ProgramSource(source=SLOW.source, warm_inputs=(b"1", b"2"))
-    async with Pool(PoolSettings(workers_min=2, workers_per_version=2)) as pool:
-        await pool.load("slow", warm)
-
-        await until(lambda: pool.stats().by_key["slow"].executions == 2)
-
-        assert pool.stats().by_key["slow"].running == 0
-
-
-async def test_an_example_that_costs_its_worker_warms_no_other():
-    warm = ProgramSource(source=SPIN.source, warm_inputs=(b"1",))
-    settings = PoolSettings(workers_min=2, workers_per_version=2, time_limit_ms=30)
-    async with Pool(settings) as pool:
-        await pool.load("spin", warm)
-
-        await until(lambda: pool.stats().by_key["spin"].executions == 1)
-        await until(lambda: pool.stats().by_key["spin"].workers == 2)
-        await asyncio.sleep(0.1)
-
-        assert pool.stats().by_key["spin"].executions == 1
-
-
 async def test_a_cap_on_calls_counts_those_that_wait_and_those_that_run():
     async with Pool(PoolSettings(time_limit_ms=200, workers_per_version=1)) as pool:
         await pool.load("spin", placed(SPIN, Placement(calls_limit=3)))

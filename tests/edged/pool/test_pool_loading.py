@@ -3,12 +3,16 @@
 import asyncio
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from edged.pool.pool import LoadFailed, Outcome, Pool, ProgramSource, Result
-from tests.edged.pool.test_pool_calls import until
+from edged.pool.settings import PoolSettings
+from scripts.support.processes import parent_of
+from tests.edged.pool.test_pool_calls import SPIN, gather, until
+from tests.edged.pool.test_pool_warm import OFTEN_SLOW
 
 LOADS_FOR_EVER = ProgramSource(
     source="while True: pass\ndef run(input_data):\n    return input_data\n"
@@ -67,3 +71,43 @@ async def test_a_program_that_is_unloaded_while_it_loads_is_not_loaded_again(poo
 
     with pytest.raises(LoadFailed):
         await loading
+
+
+@contextmanager
+def no_new_workers(pid: int) -> Iterator[None]:
+    """Stop the zygote of this worker."""
+    zygote_pid = parent_of(pid)
+    os.kill(zygote_pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(zygote_pid, signal.SIGCONT)
+
+
+async def test_a_program_that_was_unloaded_gets_no_worker_that_was_still_to_come():
+    async with Pool(PoolSettings(spare_workers=0)) as pool:
+        await pool.load("slow", ProgramSource(source=OFTEN_SLOW))
+        with no_new_workers(pool.worker_pids("slow")[0]):
+            await gather(pool, "slow", [b"100", b"0"])  # the second waits, which brings a worker
+            assert pool.stats().workers == 2
+
+            pool.unload("slow")
+
+        await until(lambda: pool.stats().spares == 1)
+        assert pool.worker_pids("slow") == []
+
+
+async def test_who_called_a_program_that_gets_no_worker_in_time_learns_of_it():
+    settings = PoolSettings(spare_workers=0, load_time_limit_ms=100, start_timeout_s=2)
+    async with Pool(settings) as pool:
+        await pool.load("spin", SPIN)
+        with no_new_workers(pool.worker_pids("spin")[0]):
+            loading = asyncio.get_running_loop().create_task(pool.load("late", SPIN))
+            await asyncio.sleep(0)
+            called = asyncio.get_running_loop().create_task(pool.call("late", b"1"))
+
+            with pytest.raises(LoadFailed, match="in time"):
+                await loading
+            result = await called
+
+        assert (result.is_lost, result.error_type) == (True, "load_failed")
