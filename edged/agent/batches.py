@@ -99,15 +99,20 @@ class BatchFolder:
 
     def read(self, number: int) -> bytes:
         """Return a serialised TelemetryBatch. Raises ValueError when the file is damaged."""
+        return self.read_filtered(number)[0]
+
+    def read_filtered(self, number: int) -> tuple[bytes, str]:
+        """Return it as `read` does, and its `filtered_by`: another filter may replace both."""
         try:
-            return gzip.decompress(self._path(number).read_bytes().partition(b"\n")[2])
+            header, _, content = self._path(number).read_bytes().partition(b"\n")
+            return gzip.decompress(content), _filter_of(header)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"sealed batch {number} is damaged: {error}") from error
 
     def filtered_by(self, number: int) -> str:
         """Return the fingerprint of the filter that its records passed."""
         with self._path(number).open("rb") as file:
-            return str(orjson.loads(file.readline()).get("filter", ""))
+            return _filter_of(file.readline())
 
     def acknowledge(self, number: int) -> None:
         """Drop every batch up to and including `number`. Raises OSError; then they stay."""
@@ -223,6 +228,10 @@ def _line(checkpoint: Checkpoint, filtered_by: str = "") -> bytes:
         "filter": filtered_by,
     }
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _filter_of(line: bytes) -> str:
+    return str(orjson.loads(line).get("filter", ""))
 
 
 def _read(path: Path) -> Checkpoint:

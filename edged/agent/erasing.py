@@ -76,11 +76,11 @@ class Eraser:
         erased = 0
         for number in folder.pending():
             with suppress(ValueError, FileNotFoundError):  # damaged, or acknowledged meanwhile
-                batch = wire.TelemetryBatch.FromString(folder.read(number))
+                content, filtered_by = folder.read_filtered(number)
+                batch = wire.TelemetryBatch.FromString(content)
                 gone = forget_records(batch, self._task, frozenset(self.ids))
                 if gone:
-                    content, filtered_by = batch.SerializeToString(), folder.filtered_by(number)
-                    folder.replace(number, content, filtered_by=filtered_by)
+                    folder.replace(number, batch.SerializeToString(), filtered_by=filtered_by)
                     erased += gone
         return erased
 

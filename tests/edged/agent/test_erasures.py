@@ -5,6 +5,7 @@ import gzip
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -168,6 +169,21 @@ def test_counts_of_sealed_batches_stay(filled):
     batch = wire.TelemetryBatch.FromString(BatchFolder(filled).read(number))
     assert sum(arm.executions for arm in batch.arms) == 2
     assert [each.execution_id for each in batch.executions] == [identifier(4)]
+
+
+def test_a_batch_that_is_filtered_anew_meanwhile_is_not_said_to_be(filled, monkeypatch):
+    folder, forget = BatchFolder(filled), module_of_erasing.forget_records
+    before = folder.filtered_by(1)
+
+    def filter_and_forget(*what: Any) -> int:
+        folder.replace(1, b"", filtered_by="tighter")
+        return forget(*what)
+
+    monkeypatch.setattr(module_of_erasing, "forget_records", filter_and_forget)
+
+    erase(filled)
+
+    assert folder.filtered_by(1) == before
 
 
 def test_looking_alone_changes_nothing(filled):
