@@ -11,26 +11,40 @@ that can be configured. Ids that lie near each other are looked for in one pass,
 case: truths come in the order of the calls.
 """
 
+import gzip
 import os
 import time
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
+
+from isal import isal_zlib
 
 from edged.datasets.archives import read_lines, stored_files
 from edged.datasets.ids import ID_AT, ID_BYTES, first_ms, id_ms, line_ms
 from edged.datasets.layout import Layout
 from edged.datasets.members import Member, members_of
 from edged.datasets.sealing import Keyring, opened
+from edged.errors import KeyMissing, SealedDamaged
 
 SLACKS_S: Final = (2.0, 660.0)
+_UNREADABLE: Final[tuple[type[Exception], ...]] = (
+    KeyMissing,
+    SealedDamaged,
+    cast("type[Exception]", isal_zlib.error),  # its stub calls it an instance
+    zlib.error,
+    gzip.BadGzipFile,
+    EOFError,
+)
 _NEAR_BYTES: Final = 64 * 1024  # of a binary search: below that, reading on is cheaper
 
 
 def find_lines(layout: Layout, task: str, ids: Iterable[str]) -> dict[str, bytes]:
     """Return the log line of each id that is still there. Ids that are no UUIDv7 are not.
 
-    Raises KeyMissing or SealedDamaged.
+    Lines that are damaged, or whose key is missing, are not there either; they hide no others.
     """
     wanted = {name: at_ms for name in ids if (at_ms := id_ms(name)) is not None}
     found: dict[str, bytes] = {}
@@ -92,7 +106,7 @@ class _Lines:
         """Yield whole lines from the first neighbourhood to the end of the last one."""
         self._file.seek(self._offset_of(first_ms))
         for stored in self._file:
-            for line in opened(stored[:-1], self._keyring) if stored.endswith(b"\n") else ():
+            for line in _opened(stored[:-1], self._keyring) if stored.endswith(b"\n") else ():
                 if line_ms(line) > last_ms:
                     return
                 yield line
@@ -118,7 +132,7 @@ class _Lines:
         file.seek(offset)
         file.readline()  # to the start of a line
         while (start := file.tell()) < end and (stored := file.readline()).endswith(b"\n"):
-            if found_ms := first_ms(opened(stored[:-1], self._keyring)):
+            if found_ms := first_ms(_opened(stored[:-1], self._keyring)):
                 return start, found_ms
         return end, 0
 
@@ -135,12 +149,13 @@ class _Archive:
     def between(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
         """Yield the lines of every member that may hold some of that time."""
         if not self._members[0].size:  # compressed by somebody else
-            yield from read_lines(Path(self._file.name), self._keyring)
+            with suppress(*_UNREADABLE):
+                yield from read_lines(Path(self._file.name), self._keyring)
             return
         for member, end_ms in zip(self._members, self._ends_ms(last_ms + 1), strict=True):
             if member.first_ms <= last_ms and end_ms >= first_ms:
-                for stored in member.read(self._file).split(b"\n")[:-1]:
-                    yield from opened(stored, self._keyring)
+                for stored in _unpacked(member, self._file).split(b"\n")[:-1]:
+                    yield from _opened(stored, self._keyring)
 
     def _ends_ms(self, end_ms: int) -> list[int]:
         """Return when the next member begins that says so; end_ms: of the last one."""
@@ -149,3 +164,17 @@ class _Archive:
             ends_ms.append(end_ms)
             end_ms = member.first_ms or end_ms
         return ends_ms[::-1]
+
+
+def _unpacked(member: Member, file: BinaryIO) -> bytes:
+    try:
+        return member.read(file)
+    except _UNREADABLE:
+        return b""
+
+
+def _opened(stored: bytes, keyring: Keyring | None) -> list[bytes]:
+    try:
+        return opened(stored, keyring)
+    except _UNREADABLE:
+        return []

@@ -129,9 +129,13 @@ class OutcomeValidator:
 
     async def _validate(self, report: Reported, line: bytes | None) -> Validation | None:
         if line is None:
-            self.counts.skip("unknown_execution")  # never here, or no longer kept
+            self.counts.skip("unknown_execution")  # never here, no longer kept, or unreadable
             return None
-        executed = Executed.of(orjson.loads(line))
+        try:
+            executed = Executed.of(orjson.loads(line))
+        except ValueError:
+            self.counts.skip("malformed_execution")
+            return None
         if executed.is_cut_by_caller:
             self.counts.skip("cut_by_caller")
             return None

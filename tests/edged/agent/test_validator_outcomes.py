@@ -150,6 +150,23 @@ async def test_what_nobody_executed_is_counted_and_skipped(start, executions):
     assert validator.counts.skipped == {"unknown_execution": 3}
 
 
+async def test_an_execution_whose_line_is_damaged_is_counted_and_holds_up_no_other(
+    start, executions, layout
+):
+    damaged, whole = executions.append(2)
+    executions.report(damaged, "ham")
+    executions.report(whole, "ham")
+    [path] = layout.log("spam", "executions").iterdir()
+    first, second, _ = path.read_bytes().split(b"\n")
+    path.write_bytes(first[:-1].ljust(len(first)) + b"\n" + second + b"\n")
+    validator, _ = start()
+
+    await validator.follow()
+
+    assert [line["execution_id"] for line in executions.validations()] == [whole]
+    assert validator.counts.skipped == {"malformed_execution": 1}
+
+
 async def test_a_truth_told_twice_keeps_its_id(start, executions):
     [execution_id] = executions.append()
     executions.report(execution_id, "spam")

@@ -10,6 +10,7 @@ from edged.datasets import archives as module
 from edged.datasets.archives import archive, read_lines, rewrite, stored_files, write_archive
 from edged.datasets.layout import Layout
 from edged.datasets.lookup import find_lines
+from edged.datasets.members import Member
 from edged.datasets.sealing import Keyring
 from edged.datasets.writer import LogWriter
 from edged.errors import KeyMissing
@@ -138,13 +139,28 @@ def test_few_members_are_read_for_one_execution(tmp_path, monkeypatch):
         ids += executions.append()
     executions.close()
     [(_, path)] = stored_files(layout, "spam", "executions")
-    archived = archive(path, None)
-    damaged = bytearray(archived.read_bytes())
-    damaged[-200:-100] = b"\0" * 100  # whoever reads the last member fails
-
-    archived.write_bytes(damaged)
+    archive(path, None)
+    read = []
+    unpack = Member.read
+    monkeypatch.setattr(Member, "read", lambda *given: read.append(1) or unpack(*given))
 
     assert list(find_lines(layout, "spam", [ids[100]])) == [ids[100]]
+    assert len(read) < 5
+
+
+def test_a_damaged_member_hides_only_its_own_executions(layout, monkeypatch):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 2_000)
+    clock = FakeClock(NOON)
+    executions = ExecutionLog(layout, clock)
+    ids = [executions.append()[0] for _ in range(300)]
+    executions.close()
+    [(_, path)] = stored_files(layout, "spam", "executions")
+    archived = archive(path, layout.keyring)
+    damaged = bytearray(archived.read_bytes())
+    damaged[-200:-100] = b"\0" * 100
+    archived.write_bytes(damaged)
+
+    assert list(find_lines(layout, "spam", [ids[0], ids[-1]])) == [ids[0]]
 
 
 def without_phone(line: bytes) -> bytes | None:

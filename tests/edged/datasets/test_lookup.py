@@ -146,3 +146,17 @@ def test_any_rhythm_of_calls_is_found(tmp_path_factory, gaps_s, data):
     executions.close()
 
     assert sorted(lines) == sorted(wanted)
+
+
+def test_what_cannot_be_opened_hides_no_other_execution(tmp_path, clock):
+    layout = Layout(tmp_path, Keyring([b"k" * 32]))
+    executions = ExecutionLog(layout, clock)
+    ids = [executions.append()[0] for _ in range(3)]
+    executions.close()
+    [(_, path)] = stored_files(layout, "spam", "executions")
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1][:-20] + b"A" * 19 + b"\n"
+    path.write_bytes(b"".join(lines))
+
+    assert found(layout, ids) == [ids[0], ids[2]]
+    assert found(Layout(tmp_path), ids) == []
