@@ -71,6 +71,8 @@ class Rollouts:
     async def run(self) -> None:
         """Look at every rollout, again and again."""
         try:
+            for running in list(self._running.values()):
+                await self._catch_up(running)
             while True:
                 for running in list(self._running.values()):
                     await self._look(running)
@@ -228,6 +230,12 @@ class Rollouts:
         if action.progress.phase is not Phase.SHADOW:
             self._shadow.forget(state)
         await self._route(running)
+
+    async def _catch_up(self, running: _Running) -> None:
+        """Route what was decided, where a kill or a full disk came in between."""
+        route = self._applier.routes.tasks.get(running.state.task)
+        if route is not None and route.arms != target_of(running.state).arms:
+            await self._route(running)
 
     async def _route(self, running: _Running) -> None:
         """Make the gateway serve the weights; a candidate that it refuses is rolled back."""

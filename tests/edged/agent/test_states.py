@@ -148,3 +148,21 @@ async def test_of_a_disk_that_refuses_an_artifact_no_path_is_told(
     report = await edge.receive(home.state(5, home.task("shout", 1, pack(make_artifact()))))
 
     assert [task.reason for task in report.tasks] == ["FileExistsError: File exists"]
+
+
+async def test_a_rollback_that_a_kill_cut_short_is_carried_out_at_the_start(
+    edge, rollouts, applier, home, layout, clock, on_trial
+):
+    await edge.receive(home.state(5, on_trial))
+    begun = layout.routes.read_bytes()
+    async with running(rollouts.run()), asyncio.timeout(10):
+        rollouts.refuse(on_trial.candidate.digest, "it crashed")
+        while weights(layout) != {1: 1.0}:  # noqa: ASYNC110 files announce nothing
+            await asyncio.sleep(0.01)
+    layout.routes.write_bytes(begun)  # as if it had not come to the routes
+
+    shadow = Shadow(layout, Pool(PoolSettings()), {})
+    restarted = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
+    async with running(restarted.run()), asyncio.timeout(10):
+        while weights(layout) != {1: 1.0}:  # noqa: ASYNC110 files announce nothing
+            await asyncio.sleep(0.01)
