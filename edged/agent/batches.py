@@ -98,7 +98,10 @@ class BatchFolder:
         return sum(self._sizes.values())
 
     def read(self, number: int) -> bytes:
-        """Return a serialised TelemetryBatch. Raises ValueError when the file is damaged."""
+        """Return a serialised TelemetryBatch.
+
+        Raises ValueError when the file is damaged or gone, OSError when it cannot be read now.
+        """
         return self.read_filtered(number)[0]
 
     def read_filtered(self, number: int) -> tuple[bytes, str]:
@@ -106,7 +109,7 @@ class BatchFolder:
         try:
             header, _, content = self._path(number).read_bytes().partition(b"\n")
             return gzip.decompress(content), _filter_of(header)
-        except (OSError, EOFError, zlib.error) as error:
+        except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"sealed batch {number} is damaged: {error}") from error
 
     def filtered_by(self, number: int) -> str:
@@ -163,13 +166,14 @@ class BatchFolder:
                 return
             excess -= self._thin(number)
         while excess > 0 and len(numbers) > 1:
-            excess -= self._let_go(numbers.pop(0))
+            excess -= self._let_go(numbers[0])
+            del numbers[0]
 
     def _thin(self, number: int) -> int:
         """Take the records out of a batch, but keep its counts; return the bytes that went."""
         before = self._sizes[number]
-        self._thinned_up_to = number
         batch = self._parsed(number)
+        self._thinned_up_to = number
         lost = len(batch.executions) + len(batch.validations)
         if not lost:
             return 0
@@ -180,9 +184,10 @@ class BatchFolder:
 
     def _let_go(self, number: int) -> int:
         lost = sum(arm.executions for arm in self._parsed(number).arms)
+        freed = self._remove(number)
         self.dropped[NO_ROOM_AT_ALL] += lost
         log.error("batch_dropped", number=number, executions=lost, max_bytes=self._max_bytes)
-        return self._remove(number)
+        return freed
 
     def _remove(self, number: int) -> int:
         self._path(number).unlink(missing_ok=True)

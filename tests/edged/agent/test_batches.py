@@ -1,4 +1,7 @@
 import gzip
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from random import Random
 
 import pytest
@@ -102,3 +105,38 @@ def test_a_damaged_batch_is_set_aside(folder, layout):
 
     assert folder.pending() == BatchFolder(layout).pending() == [2]
     assert folder.dropped[DAMAGED] == 1
+
+
+@contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let this process open no file meanwhile."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_batch_that_cannot_be_opened_now_is_not_damaged(folder):
+    seal(folder, 1)
+
+    with no_descriptors(), pytest.raises(OSError, match="Too many open files"):
+        folder.read(1)
+
+    assert folder.read(1) == batch(1)
+
+
+def test_no_batch_goes_or_is_counted_while_it_cannot_be_read(folder, layout):
+    seal(folder, 1, 2, 3, records=3)
+    folder = BatchFolder(layout, max_bytes=100)
+    assert folder.count == 3
+
+    with no_descriptors(), suppress(OSError):
+        folder._make_room()
+    during, dropped = folder.pending(), folder.dropped.copy()
+    folder._make_room()
+
+    assert (during, dropped) == ([1, 2, 3], {})
+    assert folder.pending() == [3]
+    assert folder.dropped == {NO_ROOM: 6, NO_ROOM_AT_ALL: 6}
