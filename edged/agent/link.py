@@ -144,6 +144,9 @@ class Link:
                 # Two agents with one identity would push each other out many times a second.
                 asked_s = REPLACED_WAIT_S + full_jitter_s(0, base_s=REPLACED_WAIT_S, cap_s=60)
                 log.error("identity_doubled", reason=reason)
+        except* Exception as group:
+            log.exception("session_failed")
+            reason = _reason(group.exceptions[0])
         if self.is_up and self._clock() - self._since_s >= STEADY_S:
             self._attempt = 0
         if asked_s is not None:

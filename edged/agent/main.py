@@ -51,6 +51,7 @@ from edged.agent.telemetry import Batcher
 from edged.agent.validator import ValidatorSettings
 from edged.agent.validators import Validators
 from edged.datasets.layout import Layout
+from edged.decisions.backoff import full_jitter_s
 from edged.decisions.sampling import Sampler
 from edged.deployment import Deployment
 from edged.errors import LogUnwritable
@@ -63,6 +64,9 @@ NICENESS = 10  # serving comes first
 STARTED_S = 2.0
 SHADOW_WORKERS = 4  # candidates tried at the same time, one worker each
 DISK_RETRY_S = 1.0
+FAULT_BASE_S = 0.5
+FAULT_CAP_S = 60.0
+STEADY_S = 60.0  # a part that worked so long did not fail at its start
 WATCH_S = 0.5
 CANCEL_S = 1.0
 LAST_SEND_S = 5.0  # for the batches sealed while stopping
@@ -316,15 +320,24 @@ def _validators(
 
 
 async def _enduring(name: str, part: Part) -> None:
-    """Run a part; while the disk refuses, it waits and goes on: the logs are still there."""
-    is_over = False
+    """Run a part. While the disk refuses, it waits and goes on: the logs are still there.
+
+    After a fault of its own it is tried again, later and later: the other parts go on meanwhile.
+    """
+    is_over, failures = False, 0
     while not is_over:
+        began_s = time.monotonic()
         try:
             await part()
             is_over = True
         except* (OSError, LogUnwritable) as group:
             log.warning("part_waits_for_disk", part=name, reason=str(group.exceptions[0]))
             await asyncio.sleep(DISK_RETRY_S)
+        except* Exception:
+            log.exception("part_failed", part=name)
+            failures = 0 if time.monotonic() - began_s >= STEADY_S else failures
+            await asyncio.sleep(full_jitter_s(failures, base_s=FAULT_BASE_S, cap_s=FAULT_CAP_S))
+            failures += 1
 
 
 async def _main(inheritance: Inheritance) -> None:

@@ -71,7 +71,8 @@ class States:
             await send(wire.ConnectRequest(state_report=refusal))
             return
         if state.privacy_floor:
-            self._releaser.tighten(FLOORS[state.privacy_floor])
+            # A mode that only a newer home knows is taken for the tightest.
+            self._releaser.tighten(FLOORS.get(state.privacy_floor, Mode.STRICT))
         refused = self._settings.receive(state.settings_json)
         applying = [
             wire.TaskStatus(

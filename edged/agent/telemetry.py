@@ -163,7 +163,7 @@ class Batcher:
             self._batch.dropped[f"withheld: {withheld.reason}"] += 1
         except LogUnwritable:
             self._batch.dropped[f"{kind}: the audit log cannot be written"] += 1
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except Exception:  # noqa: BLE001 whatever is wrong with a line, it must not come again
             self._batch.dropped[f"malformed {kind}"] += 1
 
     def _count_unlogged(self) -> None:

@@ -17,6 +17,7 @@ from edged.agent.erasures import ErasureFolder, Erasures, Request
 from edged.agent.home_settings import HomeSettings
 from edged.agent.identity import IdentityFile
 from edged.agent.link import Link, LinkSettings
+from edged.agent.privacy.modes import Mode
 from edged.agent.rollouts import Rollouts
 from edged.agent.session import Parts
 from edged.agent.shadow import Shadow
@@ -309,6 +310,34 @@ async def test_settings_from_home_are_taken_and_what_is_kept_out_is_reported(
         "listen.http": "is set in this edge's deployment.yaml alone"
     }
     assert (layout.state / "home_settings.json").read_bytes() == settings
+
+
+async def test_a_floor_that_this_edge_does_not_know_is_the_tightest(home, connected, parts):
+    home.push(home.state(5, privacy_floor=99))
+
+    async with connected():
+        report = await final_report(home, 5)
+
+    assert not report.refused
+    assert parts.releaser.mode is Mode.STRICT
+
+
+async def test_a_fault_of_a_session_ends_that_session_alone(home, connected, parts, monkeypatch):
+    async def receive(*_: object) -> None:
+        monkeypatch.undo()
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(link_module, "BACKOFF_CAP_S", 0.01)
+    monkeypatch.setattr(parts.states, "receive", receive)
+    home.push(home.state(5))
+
+    async with connected() as link, asyncio.timeout(10):
+        while len(home.hellos) < 2 or not link.is_up:  # noqa: ASYNC110 nothing announces it
+            await asyncio.sleep(0.01)
+        home.push(home.state(6))
+        report = await final_report(home, 6)
+
+    assert not report.refused
 
 
 async def test_only_a_session_that_lasted_begins_the_backoff_anew(
