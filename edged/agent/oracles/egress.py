@@ -22,10 +22,10 @@ class Egress:
         self._privacy = privacy
         self._audit = audit
 
-    def released(self, value_json: bytes) -> tuple[bytes, tuple[Erasure, ...]]:
+    def released(self, value_json: bytes, root: str = "input") -> tuple[bytes, tuple[Erasure, ...]]:
         """Return a value as it may leave, and what was erased. Raises QuestionRefused."""
         try:
-            return self._privacy().release_to(self._url, value_json)
+            return self._privacy().release_to(self._url, value_json, root)
         except Withheld as error:
             raise QuestionRefused(reason=str(error)) from None
 

@@ -105,8 +105,8 @@ def _released(
     egress: Egress, output: Any, truth: Any
 ) -> tuple[tuple[bytes, bytes], tuple[Erasure, ...]]:
     """Return both as they may leave: each by itself, for rules name fields from its root."""
-    ours, erased = egress.released(orjson.dumps(output))
-    theirs, erased_there = egress.released(orjson.dumps(truth))
+    ours, erased = egress.released(orjson.dumps(output), "output")
+    theirs, erased_there = egress.released(orjson.dumps(truth), "output")
     return (ours, theirs), (*erased, *erased_there)
 
 

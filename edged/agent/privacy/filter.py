@@ -186,17 +186,20 @@ class PrivacyFilter:
         """Say whether an oracle there may be asked: on this machine always, else as inputs may."""
         return is_on_this_machine(url) or (self._sends_inputs and is_web_address(url))
 
-    def release_to(self, url: str, input_json: bytes) -> tuple[bytes, tuple[Erasure, ...]]:
-        """Return an input as the oracle there may see it: what stays on this machine stays whole.
+    def release_to(
+        self, url: str, value_json: bytes, root: str = "input"
+    ) -> tuple[bytes, tuple[Erasure, ...]]:
+        """Return a value as the oracle there may see it: what stays on this machine stays whole.
 
-        Raises Withheld when it may not be asked, or when the input could not be filtered.
+        root: what rules know the value by. Raises Withheld when the oracle may not be asked, or
+        when the value could not be filtered.
         """
         with _failing_closed():
             if not self.permits_egress_to(url):
                 raise Withheld("egress")
             if is_on_this_machine(url):
-                return input_json, ()
-            return self._text(_read(input_json), input_json, "input")
+                return value_json, ()
+            return self._text(_read(value_json), value_json, root)
 
     def _reason(self, error: BaseException | str) -> str:
         # A text may quote a field that a rule takes out; there is no path to find it by.

@@ -8,6 +8,7 @@ from edged.agent.oracles.protocol import OracleAway, OracleFailed, Question, Que
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
+from edged.contract.fields import Action, Rule
 from edged.deployment.asking import Anthropic
 from edged.deployment.comparing import Comparison
 from tests.fakes.execution_log import ExecutionLog
@@ -34,10 +35,12 @@ async def server():
 def compare(layout, clock, server):
     """Return a function that compares once by a judge."""
 
-    async def compare(output, truth, by="http", *, mode=Mode.BALANCED, url="", **settings):
+    async def compare(
+        output, truth, by="http", *, mode=Mode.BALANCED, url="", rules=(), **settings
+    ):
         judge = {"by": by, "url": url or server.url} | ({"model": "m"} if by == "embedding" else {})
         comparison = Comparison(method="semantic", judge=judge, **settings)
-        privacy, audit = PrivacyFilter(mode, b"k" * 32), AuditLog(layout, clock)
+        privacy, audit = PrivacyFilter(mode, b"k" * 32, rules=rules), AuditLog(layout, clock)
         comparing = comparing_of(comparison, Anthropic(), lambda: privacy, audit)
         try:
             return (await comparing.compare(QUESTION, output, truth)).comparison
@@ -103,6 +106,16 @@ async def test_what_is_no_judgement_is_a_failure(compare, server, by, answer):
 
     with pytest.raises(OracleFailed):
         await compare("a", "b", by)
+
+
+async def test_rules_of_outputs_hold_for_what_a_judge_sees(compare, server):
+    url = server.url.replace("127.0.0.1", "0.0.0.0")  # noqa: S104 nobody binds it
+    rules = [Rule.parse("output.name", Action.DROP), Rule.parse("input.said", Action.DROP)]
+
+    await compare({"said": "a", "name": "Ann"}, {"said": "b", "name": "Bob"}, url=url, rules=rules)
+
+    [asked] = server.asked
+    assert (asked["output"], asked["truth"]) == ({"said": "a"}, {"said": "b"})
 
 
 async def test_a_judge_beyond_this_machine_sees_filtered_values(compare, server):
