@@ -51,7 +51,7 @@ class DayFile:
     def hold(cls, path: Path) -> "DayFile | None":
         """Take a file that is there, its torn tail set aside; None where a writer holds it."""
         name = LogName.parse(path.name)
-        descriptor = _locked(path, os.O_RDWR)
+        descriptor = _locked(path, os.O_RDWR) if name is not None else None
         if name is None or descriptor is None:
             return None
         held = cls(path, name, descriptor)
@@ -80,7 +80,15 @@ class DayFile:
         os.close(self._descriptor)
 
     def begin(self) -> None:
-        """Make it ready for appends: a new file's name durable, a torn tail in `<path>.torn`."""
+        """Make it ready for appends, or close it: whoever opens it gets an error and no file."""
+        try:
+            self._mend()
+        except BaseException:
+            self.close()
+            raise
+
+    def _mend(self) -> None:
+        """Make a new file's name durable; set a torn tail aside, in `<path>.torn`."""
         if not self.size:
             sync_folder(self.path.parent)
             return

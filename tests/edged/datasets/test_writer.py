@@ -16,6 +16,7 @@ from tests.fakes.clock import FakeClock
 
 NOON = 1_763_899_200.0  # 2025-11-23T12:00:00Z
 DAY_S = 86_400
+DATE = "2025-11-23"
 
 
 @pytest.fixture
@@ -253,6 +254,36 @@ def refuse(asked: object, *_more: object) -> None:
     if isinstance(asked, list):
         asked.append(1)
     raise OSError(30, "Read-only file system")
+
+
+@pytest.mark.parametrize("take", [DayFile.hold, lambda path: DayFile.open(path.parent, DATE)])
+def test_a_file_whose_torn_tail_cannot_be_set_aside_is_let_go(tmp_path, take):
+    path = tmp_path / f"{DATE}.jsonl"
+    path.write_bytes(b"whole\ntorn")
+    in_the_way = tmp_path / f"{DATE}.jsonl.torn"
+    in_the_way.mkdir()
+    before = open_files()
+
+    with pytest.raises(IsADirectoryError):
+        take(path)
+    after = open_files()
+    in_the_way.rmdir()
+    held = take(path)
+
+    assert after == before
+    assert held.path == path  # nobody holds the lock
+    held.close()
+
+
+def test_what_is_no_file_of_a_log_is_not_held(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(b"1\n")
+    before = open_files()
+
+    held = DayFile.hold(path)
+
+    assert held is None
+    assert open_files() == before
 
 
 def write_a_part(descriptor: int, content: bytes, real=os.write) -> int:
