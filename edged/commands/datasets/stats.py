@@ -93,15 +93,15 @@ def _day(statistics: Statistics) -> dict[str, Any]:
 
 
 def _validations(layout: Layout, task: str, first: str) -> dict[str, int]:
-    validated = matched = 0
+    matches: dict[str, bool] = {}  # by id: a kill has some written twice
     for name, path in stored_files(layout, task, "validations"):
         for line in read_lines(path, layout.keyring) if name.date >= first else ():
             try:
-                matched += bool(orjson.loads(line)["match"])
-                validated += 1
+                validation = orjson.loads(line)
+                matches[validation["id"]] = bool(validation["match"])
             except (ValueError, KeyError, TypeError):
                 continue
-    return {"validated": validated, "matched": matched}
+    return {"validated": len(matches), "matched": sum(matches.values())}
 
 
 def _dropped(layout: Layout, task: str) -> dict[str, Any]:

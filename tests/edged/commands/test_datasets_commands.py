@@ -13,6 +13,7 @@ import pytest
 from edged.datasets.archives import archive, stored_files
 from edged.datasets.layout import Layout
 from edged.datasets.sealing import Keyring
+from edged.datasets.writer import LogWriter
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 
@@ -68,6 +69,17 @@ def test_stats_count_by_outcome_arm_and_day(run, layout, keys):
     assert report["validations"] == {"validated": 0, "matched": 0}
     assert report["dropped"] == {}
     assert not list((layout.datasets / "spam").glob("analytics/*"))  # looking changes nothing
+
+
+def test_a_validation_that_a_kill_had_written_twice_counts_once(run, layout, keys):
+    log = LogWriter(layout, "validations", time.time, prefix="sampled-")
+    for identifier, match in (("a", True), ("b", False), ("a", True)):
+        log.append("spam", [json.dumps({"id": identifier, "match": match}).encode() + b"\n"])
+    log.close()
+
+    done = run("stats", "spam", "--json", keys=keys)
+
+    assert json.loads(done.stdout)["validations"] == {"validated": 2, "matched": 1}
 
 
 def test_a_shorter_window_leaves_days_out(run, layout, keys):
