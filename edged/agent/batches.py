@@ -13,7 +13,7 @@ import zlib
 from bisect import bisect_right
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -35,10 +35,14 @@ _COMPRESSION = 1  # the fastest: records shrink to a fourth, and the link compre
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """number: of the last sealed batch. positions: followed up to here, by kind of log."""
+    """number: of the last sealed batch. positions: followed up to here, by kind of log.
+
+    unlogged: how many of each gateway run's executions without a line were told.
+    """
 
     number: int
     positions: dict[str, Positions]
+    unlogged: dict[str, int] = field(default_factory=dict)
 
 
 class BatchFolder:
@@ -230,6 +234,7 @@ def _line(checkpoint: Checkpoint, filtered_by: str = "") -> bytes:
     document = {
         "number": checkpoint.number,
         "positions": checkpoint.positions,
+        "unlogged": checkpoint.unlogged,
         "filter": filtered_by,
     }
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
@@ -253,4 +258,8 @@ def _header(path: Path) -> Checkpoint:
 
 def _checkpoint(line: bytes) -> Checkpoint:
     document = orjson.loads(line)
-    return Checkpoint(number=document["number"], positions=document["positions"])
+    return Checkpoint(
+        number=document["number"],
+        positions=document["positions"],
+        unlogged=document.get("unlogged", {}),
+    )

@@ -6,7 +6,6 @@ into a batch that did not pass the privacy filter.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import orjson
 import structlog
@@ -65,7 +64,8 @@ class Batcher:
             "decisions": self._add_decision,
         }
         self._unlogged = UnloggedNotes(layout)
-        self._counted: set[Path] = set()  # notes that are in the open batch
+        self._told = dict(checkpoint.unlogged)  # with what is in the open batch
+        self._unlogged.forget_past(self._told)
         self._batch = OpenBatch(clock())
         self._sealed_s = float("-inf")
         self._forgotten: set[str] = set()  # ids of executions that were erased
@@ -167,9 +167,10 @@ class Batcher:
             self._batch.dropped[f"malformed {kind}"] += 1
 
     def _count_unlogged(self) -> None:
-        for path, count in self._unlogged.read(self._counted).items():
-            self._batch.dropped[UNLOGGED] += count
-            self._counted.add(path)
+        for run, count in self._unlogged.read().items():
+            if new := max(0, count - self._told.get(run, 0)):
+                self._batch.dropped[UNLOGGED] += new
+                self._told[run] = count
 
     def _count(self, line: bytes) -> None:
         execution = orjson.loads(line)
@@ -228,7 +229,7 @@ class Batcher:
         batch.dropped.update(self._folder.dropped)
         self._folder.dropped.clear()
         positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
-        checkpoint = Checkpoint(number=number, positions=positions)
+        checkpoint = Checkpoint(number=number, positions=positions, unlogged=dict(self._told))
         content = batch.finished(self._log_id, number, releaser.mode, self._wall())
         filtered_by = batch.filtered_by(releaser.privacy.fingerprint)
         self._folder.seal(checkpoint, content, filtered_by=filtered_by)
@@ -242,7 +243,5 @@ class Batcher:
         )
         self._batch = OpenBatch(self._clock())
         self._sealed_s = self._clock()
-        for path in self._counted:
-            path.unlink(missing_ok=True)
-        self._counted.clear()
         self.sealed.set()
+        self._unlogged.forget_past(self._told)

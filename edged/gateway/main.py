@@ -19,7 +19,7 @@ from edged import inheritance as inherit
 from edged import logs
 from edged.datasets.commits import Commits
 from edged.datasets.layout import Layout, LogKind
-from edged.datasets.unlogged import UnloggedNotes
+from edged.datasets.unlogged import UnloggedNotes, run_id
 from edged.datasets.writer import LogWriter
 from edged.deployment import Deployment
 from edged.deployment.keeping import Storage
@@ -68,7 +68,7 @@ class Gateway:
             self._catalog, self._writers, checks, self.pool, serve_unlogged=serve_unlogged
         )
         counters = Counters()
-        self._unlogged = UnloggedTeller(counters, UnloggedNotes(layout))
+        self._unlogged = UnloggedTeller(counters, UnloggedNotes(layout), run_id())
         self._executor = Executor(
             self._catalog,
             self.pool,

@@ -14,11 +14,12 @@ _INTERVAL_S: Final = 1.0
 
 
 class UnloggedTeller:
-    """Looks at the counter once a second."""
+    """Looks at the counter once a second. run: the gateway's, of this process alone."""
 
-    def __init__(self, counters: Counters, notes: UnloggedNotes) -> None:
+    def __init__(self, counters: Counters, notes: UnloggedNotes, run: str) -> None:
         self._counters = counters
         self._notes = notes
+        self._run_id = run
         self._told = 0
 
     async def run(self) -> None:
@@ -30,5 +31,5 @@ class UnloggedTeller:
         count = self._counters.unlogged
         if count > self._told:
             with suppress(OSError):  # the disk is what is wrong; the next second perhaps
-                self._notes.write(count - self._told)
+                self._notes.write(self._run_id, count)
                 self._told = count

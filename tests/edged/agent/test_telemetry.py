@@ -1,4 +1,5 @@
 import asyncio
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from edged.agent.sending import BatchSender
 from edged.agent.telemetry import BACKLOG, REST_S, UNLOGGED, Batcher
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, render
-from edged.datasets.unlogged import UnloggedNotes
+from edged.datasets.unlogged import UnloggedNotes, run_id
 from edged.datasets.writer import LogWriter
 from edged.deployment.telling import Telemetry
 
@@ -69,20 +70,40 @@ async def test_a_quiet_batch_is_closed_by_age(layout, clock, append, start):
 
 
 async def test_what_was_answered_without_a_line_is_told_once(layout, clock, append, start):
-    notes = UnloggedNotes(layout)
-    notes.write(3)
+    notes, run = UnloggedNotes(layout), run_id()
+    notes.write(run, 3)
     batcher = start()
     await batcher.follow()
     await batcher.follow()
-    notes.write(4)  # and the agent dies before the first batch
+    notes.write(run, 7)  # and the agent dies before the first batch
 
     batcher = start()
     await batcher.follow()
     clock.advance(60)
     await batcher.follow()
     start().flush()
+    notes.write(run, 9)
+    start().flush()
 
-    assert [dict(batch.dropped) for batch in sealed(layout)] == [{UNLOGGED: 7}]
+    assert [dict(batch.dropped) for batch in sealed(layout)] == [{UNLOGGED: 7}, {UNLOGGED: 2}]
+
+
+def test_a_gateway_run_that_is_over_and_told_leaves_no_file(layout, start):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    notes, past, present = UnloggedNotes(layout), f"1-{ended.pid}", run_id()
+    notes.write(past, 3)
+    notes.write(present, 4)
+
+    start().flush()
+    left = notes.read()
+    notes.write(present, 5)
+    batcher = start()
+    batcher.flush()
+
+    assert left == {present: 4}
+    assert BatchFolder(layout).open().unlogged == {present: 5}
+    assert [dict(batch.dropped) for batch in sealed(layout)] == [{UNLOGGED: 7}, {UNLOGGED: 1}]
 
 
 async def test_a_full_batch_is_closed_by_size(layout, append, start):
