@@ -146,9 +146,9 @@ def _fitted(line: bytes, inner: list[bytes], wanted: list[bytes], keyring: Keyri
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
-    for line in file:
-        if line.endswith(b"\n"):
-            yield line[:-1]
+    """Yield lines up to one that is still being written: its rest would come as another line."""
+    while (line := file.readline()).endswith(b"\n"):
+        yield line[:-1]
 
 
 def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,4 +1,5 @@
 import gzip
+import io
 import subprocess
 from pathlib import Path
 
@@ -194,6 +195,29 @@ def test_in_a_file_that_is_followed_every_position_stays(layout):
         b'{"phone":"none"}',
         b"{}",
     ]
+
+
+class GrowingFile(io.RawIOBase):
+    """A file to which a writer appends between two reads; an empty part is its end for a moment."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts = list(parts)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: bytearray) -> int:
+        part = self._parts.pop(0) if self._parts else b""
+        target[: len(part)] = part
+        return len(part)
+
+
+def test_a_line_that_is_just_being_written_ends_a_rewrite():
+    file = io.BufferedReader(GrowingFile(b"first\nsecond\nha", b"", b"lf\nthird\n"))
+
+    lines = list(module._whole_lines(file))
+
+    assert lines == [b"first", b"second"]  # what follows would not stand where it is counted to be
 
 
 def test_a_rewrite_that_changes_nothing_writes_nothing(layout):
