@@ -19,6 +19,7 @@ from edged.datasets.layout import Layout
 from edged.datasets.records import Timestamps
 from edged.errors import LogUnwritable
 
+_DAY_S = 86_400
 What = Literal["sample", "validation", "reason", "counts", "example", "oracle_call"]
 
 
@@ -49,7 +50,7 @@ class AuditLog:
         when = self._timestamps.text(now_s)
         lines = b"".join(_line(thing, when) for thing in things)
         try:
-            self._open(time.strftime("%Y-%m-%d", time.gmtime(now_s))).append(lines)
+            self._open(now_s).append(lines)
         except OSError as error:
             self.close()  # opened anew by its path, whatever is mounted there by then
             raise LogUnwritable(reason=error.strerror, path=self._folder) from error
@@ -59,13 +60,19 @@ class AuditLog:
             self._file.close()
             self._file = None
 
-    def _open(self, date: str) -> DayFile:
-        if self._file is None or self._file.date < date:
+    def _open(self, now_s: float) -> DayFile:
+        """Return the day's file; one further ahead than tomorrow was begun by a wrong clock."""
+        today, tomorrow = _date(now_s), _date(now_s + _DAY_S)
+        if self._file is None or not today <= self._file.date <= tomorrow:
             self._folder.mkdir(parents=True, exist_ok=True)
-            opened = DayFile.open(self._folder, date)
+            opened = DayFile.open(self._folder, today)
             self.close()
             self._file = opened
         return self._file
+
+
+def _date(now_s: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(now_s))
 
 
 def _line(thing: Sent, when: str) -> bytes:

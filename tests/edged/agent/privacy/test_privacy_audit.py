@@ -121,3 +121,13 @@ def test_a_damaged_key_is_refused_not_replaced(layout):
 
     with pytest.raises(ValueError, match="3 bytes"):
         deployment_key(layout)
+
+
+def test_a_clock_that_was_ahead_for_a_moment_keeps_no_file_of_that_day(audit, layout, clock):
+    clock.advance(400 * 86_400)
+    audit.append([COUNTS])
+    clock.advance(-400 * 86_400)
+
+    audit.append([SAMPLE])
+
+    assert [line["what"] for line in lines(layout, "2023-11-14")] == ["sample"]
