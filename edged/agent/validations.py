@@ -6,6 +6,7 @@ line; one that repeats after a kill has the id it had before.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -155,7 +156,8 @@ class ValidationLog:
     def sync(self) -> None:
         """Make every line that was appended survive a power loss. Raises OSError."""
         for path in list(self._unsynced):
-            with path.open("rb") as file:
+            # One that is gone was archived, which is durable, or let go.
+            with suppress(FileNotFoundError), path.open("rb") as file:
                 os.fsync(file.fileno())
             self._unsynced.discard(path)
 

@@ -167,6 +167,21 @@ async def test_an_execution_whose_line_is_damaged_is_counted_and_holds_up_no_oth
     assert validator.counts.skipped == {"malformed_execution": 1}
 
 
+async def test_a_file_that_was_archived_before_its_sync_holds_up_no_checkpoint(
+    start, executions, layout
+):
+    [execution_id] = executions.append()
+    executions.report(execution_id, "ham")
+    validator, _ = start()
+    await validator.follow()
+    [path] = layout.log("spam", "validations").iterdir()
+    path.rename(path.with_name(path.name + ".gz"))
+
+    validator._validations.sync()
+
+    assert validator._validations._unsynced == set()
+
+
 async def test_a_truth_told_twice_keeps_its_id(start, executions):
     [execution_id] = executions.append()
     executions.report(execution_id, "spam")
