@@ -21,6 +21,7 @@ from edged.datasets.layout import Layout
 from edged.files import write_whole
 
 KNOWN_OUTPUTS = 4_096  # whose names are remembered
+KNOWN_OUTPUT_BYTES = 1_024  # of one at most: longer ones seldom repeat, and 4 MB are enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ class Releaser:
     def output_name(self, execution: Mapping[str, Any]) -> str:
         """Return the name an output is counted under. Raises Withheld."""
         spelled = orjson.dumps(execution["output"])
-        return self._output_name(execution["task"], execution["version"], spelled)
+        name = self._output_name if len(spelled) <= KNOWN_OUTPUT_BYTES else self._name_output
+        return name(execution["task"], execution["version"], spelled)
 
     def decision(self, line: Mapping[str, Any]) -> wire.Decision:
         """Return a line of the decision log: counts and words of ours, but for a refusal's."""

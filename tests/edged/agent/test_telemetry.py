@@ -321,6 +321,13 @@ def test_a_floor_that_the_disk_refuses_is_in_force_all_the_same(make_releaser, m
     assert releaser.mode is Mode.STRICT
 
 
+def test_names_of_long_outputs_are_not_remembered(releaser):
+    for output in ("short", "long" * 1000):
+        releaser.output_name({"task": "spam", "version": 1, "output": output})
+
+    assert releaser._output_name.cache_info().currsize == 1
+
+
 def test_a_floor_of_home_outlives_a_restart_and_yields_to_a_tighter_file(layout, make_releaser):
     make_releaser(Mode.PERMISSIVE).tighten(Mode.BALANCED)
 
