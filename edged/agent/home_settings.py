@@ -29,6 +29,7 @@ PERMITTED: Final[Mapping[str, frozenset[str]]] = {
 LOCAL: Final = "is set in this edge's deployment.yaml alone"
 FLOOR: Final = "is tightened by the privacy floor of the state, and loosened by nobody from afar"
 MAX_BYTES: Final = 64 * 1024
+MAX_LEVELS: Final = 16  # of values within each other; orjson reads deeper ones than it writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ class HomeSettings:
     def status(self) -> dict[str, Any]:
         """Return what a person asks for."""
         return {
-            "wanted": orjson.loads(self._written) if _is_json(self._written) else {},
+            "wanted": _read(self._written) or {},
             "refused": dict(self.in_force.refused),
         }
 
@@ -98,18 +99,20 @@ def decide(settings_json: bytes, local: Deployment) -> Wanted:
 def _read(settings_json: bytes) -> dict[str, Any] | None:
     if not settings_json:
         return {}
-    if len(settings_json) > MAX_BYTES or not _is_json(settings_json):
+    if len(settings_json) > MAX_BYTES:
         return None
-    wanted = orjson.loads(settings_json)
-    return wanted if isinstance(wanted, dict) else None
-
-
-def _is_json(text: bytes) -> bool:
     try:
-        orjson.loads(text)
+        wanted = orjson.loads(settings_json)
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return None
+    return wanted if isinstance(wanted, dict) and _is_flat(wanted, MAX_LEVELS) else None
+
+
+def _is_flat(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_flat(each, levels - 1) for each in inner)
 
 
 def _not_permitted(section: str, keys: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,6 +76,17 @@ def test_what_is_no_settings_changes_nothing(text):
 
     assert (wanted.sampling, wanted.telemetry) == (LOCAL.sampling, LOCAL.telemetry)
     assert list(wanted.refused) == ["settings"]
+
+
+@pytest.mark.parametrize("depth", [50, 253, 300, 1000])
+def test_settings_that_are_nested_too_deep_change_nothing_and_are_told(layout, depth):
+    settings = HomeSettings(layout, LOCAL, lambda _wanted: None)
+    nested = b"[" * depth + b"]" * depth
+
+    refused = settings.receive(b'{"sampling": {"rate": ' + nested + b"}}")
+
+    assert list(refused) == ["settings"]
+    assert orjson.loads(orjson.dumps({"agent": {"settings": settings.status()}}))
 
 
 @given(
