@@ -62,11 +62,8 @@ class Watchdog:
     def expect(self, shortest_limit_ns: int, now_ns: int) -> None:
         """Look again when a call of this limit, begun now, would be overdue."""
         at_ns = now_ns + shortest_limit_ns + self._grace_ns
-        if self._timer is not None:
-            if at_ns >= self._check_at_ns:
-                return
-            self._timer.cancel()
-        self._arm(at_ns, now_ns)
+        if self._timer is None or at_ns < self._check_at_ns:
+            self._arm(at_ns, now_ns)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -74,6 +71,7 @@ class Watchdog:
             self._timer = None
 
     def _arm(self, at_ns: int, now_ns: int) -> None:
+        self.stop()  # a check reads answers, and an answer may bring the next call
         self._check_at_ns = at_ns
         self._timer = self._loop.call_later(max(0, at_ns - now_ns) / 1e9, self._check)
 

@@ -1,6 +1,8 @@
 """What is decided from values: blame, write-ahead, overdue calls, settings."""
 
+import asyncio
 import signal
+import time
 from collections import deque
 
 import pytest
@@ -8,10 +10,11 @@ import pytest
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call
 from edged.pool.verdicts import Cause, calls_ahead, cause_of, settle, typical_after
-from edged.pool.watchdog import due_at_ns
+from edged.pool.watchdog import Watchdog, due_at_ns
 from edged.sandbox.exits import EXIT_BROKEN, EXIT_DONE, EXIT_MEMORY, EXIT_TOO_WEAK
 from edged.sandbox.frames import Outcome
 from edged.sandbox.page import Running
+from tests.edged.pool.test_pool_calls import until
 
 LIMIT_NS = 1_000_000
 IDLE = Running(0, 0)
@@ -167,3 +170,28 @@ def test_a_refreshed_page_does_not_put_off_what_is_due():
 def test_settings_that_cannot_work_are_refused(fields):
     with pytest.raises(ValueError, match=next(iter(fields))):
         PoolSettings(**fields)
+
+
+async def test_a_watchdog_that_handed_a_call_over_while_it_checked_can_be_stopped():
+    late, following = held(2)
+    calls = deque([late])
+    overdue: list[Call] = []
+
+    def read_answers() -> None:
+        calls[0] = following
+        watchdog.expect(following.limit_ns, time.monotonic_ns())
+
+    watchdog = Watchdog(
+        calls,
+        read_page=lambda: Running(late.index, 1),
+        read_answers=read_answers,
+        on_overdue=lambda: overdue.append(calls[0]),
+        grace_ns=0,
+    )
+    watchdog.expect(late.limit_ns, time.monotonic_ns())
+    await until(lambda: calls[0] is following)
+
+    watchdog.stop()
+    await asyncio.sleep(0.1)  # it would be overdue
+
+    assert overdue == []
