@@ -93,8 +93,8 @@ async def test_a_program_that_was_unloaded_gets_no_worker_that_was_still_to_come
 
             pool.unload("slow")
 
-        await until(lambda: pool.stats().spares == 1)
-        assert pool.worker_pids("slow") == []
+        await until(lambda: pool.stats().spares == 1)  # not lent
+        await until(lambda: pool.worker_pids("slow") == [])
 
 
 async def test_who_called_a_program_that_gets_no_worker_in_time_learns_of_it():
