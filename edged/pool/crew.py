@@ -299,16 +299,17 @@ class Crew:
             self.respawns += 1
             log.info("worker_gone", worker=worker.id, key=worker.key, cause=cause.value)
         self.kills += cause is Cause.DEADLINE
-        version = self._lent.pop(worker.id, None)
-        self._advance_turns()
         if worker.id in self._starting:
             self._starting.discard(worker.id)
             self._loop.call_later(_START_AGAIN_S, self._refill)
             return
+        version = self._lent.pop(worker.id, None)
         if version is not None and worker.id in self._loading:
             self._loading.discard(worker.id)
-            self._load_ended(version, cause)
-        elif version is not None:
+            self._load_ended(version, cause)  # before others: its turn has only begun
+            version = None
+        self._advance_turns()
+        if version is not None:
             self.executions += version.lost(worker, cause, running)
         self._refill()
 

@@ -345,10 +345,15 @@ class Version:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Release the workers, and want no more of them: nothing waits."""
+        """Release the workers, and want no more of them: nothing waits.
+
+        A shared one goes to who waits for it, once it holds nothing.
+        """
         self.coming -= self._crew.forget(self)
-        while self.workers:
-            self._release(self.workers[0])
+        for worker in [*self.workers]:
+            self._end_turn(worker)
+            if worker in self.workers and not (self.is_shared and worker.held):
+                self._release(worker)
         if not self.coming:
             self.refuse_loading(LoadFailed(key=self.key, reason="it was unloaded"))
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from edged.pool.pool import Outcome, Pool, ProgramSource, Quarantined, Result
+from edged.pool.pool import LoadFailed, Outcome, Pool, ProgramSource, Quarantined, Result
 from edged.pool.settings import Isolation, PoolSettings
 from edged.pool.values import Placement
 from edged.pool.zygote import Image
@@ -16,6 +16,7 @@ from edged.sandbox.backend import Backend
 from edged.sandbox.refusals import ProgramRefused
 from tests.edged.pool.test_pool_calls import gather, until
 from tests.edged.pool.test_pool_deaths import BY_ACT, BY_WORD, held_behind, note, warm
+from tests.edged.pool.test_pool_warm import OFTEN_SLOW
 
 ONE_WORKER = PoolSettings(
     isolation=Isolation.SHARED, workers_per_version=1, time_limit_ms=300, memory_limit_mb=48
@@ -211,3 +212,55 @@ async def test_backends_share_a_worker_too():
 
         assert results == [b'["a",1]', b'["m",1]'] * 2
         assert pool.stats().respawns == 0
+
+
+async def hold_worker(pool: Pool) -> tuple[list[int], list[Result]]:
+    """Have a version run one call for a while and keep another waiting; return its worker."""
+    await pool.load("slow", ProgramSource(source=OFTEN_SLOW))
+    results: list[Result] = []
+    pool.submit("slow", b"100", results.append)
+    pool.submit("slow", b"1", results.append)
+    await until(lambda: pool.stats().by_key["slow"].running == 1)
+    return pool.worker_pids("slow"), results
+
+
+async def test_a_version_that_is_unloaded_before_its_turn_leaves_the_worker_to_the_others(pool):
+    pids, results = await hold_worker(pool)
+    loading = asyncio.get_running_loop().create_task(pool.load("late", says("late")))
+    await asyncio.sleep(0)  # until it waits for its turn
+
+    pool.unload("late")
+
+    with pytest.raises(LoadFailed):
+        await loading
+    await until(lambda: len(results) == 2)
+    assert (await pool.call("slow", b"1")).outcome is Outcome.SUCCESS
+    assert pool.worker_pids("slow") == pids
+
+
+async def test_a_version_that_was_unloaded_passes_the_worker_on_after_its_last_turn(pool):
+    await pool.load("a", says("a"))
+    pids, results = await hold_worker(pool)
+    last = asyncio.get_running_loop().create_task(pool.call("a", b"1"))
+    await asyncio.sleep(0)  # until it is queued
+
+    pool.unload("a")
+
+    assert (await last).output_json == b'["a",1]'
+    await until(lambda: len(results) == 2)
+    assert pool.worker_pids("slow") == pids
+
+
+async def test_a_worker_without_room_for_another_program_is_replaced_by_one():
+    heavy = "TABLE = tuple('x' * 1000 + str(i) for i in range(9000))\n\n\ndef run(input_data):\n"
+    async with Pool(
+        PoolSettings(isolation=Isolation.SHARED, workers_per_version=1, memory_limit_mb=16)
+    ) as pool:
+        for word in "abcd":
+            await pool.load(word, ProgramSource(source=f"{heavy}    return {word!r}\n"))
+
+        for _ in range(3):
+            await asyncio.gather(*(pool.call(word, b"1") for word in "abcd"))
+
+        assert pool.stats().respawns  # one was full
+        assert len([pid for word in "abcd" for pid in pool.worker_pids(word)]) == 1
