@@ -118,7 +118,7 @@ class Version:
             self._warm_up.begin(worker, time.monotonic_ns())
         if worker not in self._warm_up:
             self._relieve()
-        self._keep_minimum(takes_idle=True)
+        self._keep_minimum()
         self._hand_over()
         self._end_turn(worker)
 
@@ -201,8 +201,7 @@ class Version:
             self._strike(self._strikes.add(cause, now_ns))
         if was_serving and not self.is_retiring:
             self._replace()
-        # In its own place: two versions would take their idle workers from each other for ever.
-        self._keep_minimum(takes_idle=False)
+        self._keep_minimum()
         self._hand_over()
         return cost
 
@@ -261,7 +260,7 @@ class Version:
     def tend(self, now_ns: int) -> None:
         """Ask again for what could not be had; give back what was not needed for long."""
         self._may_ask = True
-        self._keep_minimum(takes_idle=False)
+        self._keep_minimum()
         self._shrink(now_ns)
 
     def _shrink(self, now_ns: int) -> None:
@@ -306,9 +305,10 @@ class Version:
             if not self._grow():
                 return
 
-    def _keep_minimum(self, *, takes_idle: bool) -> None:
+    def _keep_minimum(self) -> None:
+        # Without others' idle workers: two versions would take them from each other for ever.
         while not self.is_retiring and len(self.workers) + self.coming < self._terms.least_workers:
-            if not self._grow(takes_idle=takes_idle):
+            if not self._grow(takes_idle=False):
                 return
 
     def _full(self) -> PoolFull:
