@@ -2,6 +2,7 @@
 
 PoolError
 ├── PoolFull          as many calls wait as may; try again
+│   └── CallsCapped   as many calls of this program wait and run as may
 ├── Quarantined       this version ended its workers too often; another one should be asked
 ├── UnknownProgram    never loaded here, or unloaded
 ├── LoadFailed        the platform could not give the program a worker; the program is not to blame
@@ -9,7 +10,7 @@ PoolError
 ├── IsolationTooWeak  this machine lacks a barrier that is required
 └── PoolStopped       not running, or stopping
 
-A program that is to blame for not loading raises `edged.sandbox.policy.ProgramRefused` instead.
+A program that is to blame for not loading raises `edged.sandbox.refusals.ProgramRefused` instead.
 
 Runs in: the process that owns the pool.
 """
@@ -25,6 +26,10 @@ class PoolFull(PoolError):
     code = "pool_full"
     text = "{queued} calls of this program wait already; try again in {retry_after_ms} ms"
     retryable = True
+
+
+class CallsCapped(PoolFull):
+    text = "as many calls of this program run and wait as may; try again in {retry_after_ms} ms"
 
 
 class Quarantined(PoolError):

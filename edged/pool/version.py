@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edged.pool.errors import LoadFailed, PoolFull, Quarantined
+from edged.pool.errors import CallsCapped, LoadFailed, PoolFull, Quarantined
 from edged.pool.lender import Lender
 from edged.pool.pace import Pace
 from edged.pool.settings import PoolSettings
@@ -315,7 +315,8 @@ class Version:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
         again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self.workers))
-        return PoolFull(queued=waiting, running=self._running, retry_after_ms=again_ms)
+        refusal = PoolFull if waiting >= self._terms.most_waiting else CallsCapped
+        return refusal(queued=waiting, running=self._running, retry_after_ms=again_ms)
 
     def _grow(self, *, takes_idle: bool = True) -> bool:
         """Ask for one more worker; tell whether it will come."""

@@ -131,7 +131,20 @@ async def test_a_full_queue_says_when_to_come_back():
         for _ in range(8):
             pool.submit("slow", b"1", results.append)
 
-        with pytest.raises(PoolFull) as refused:
+        with pytest.raises(PoolFull, match="8 calls of this program wait already") as refused:
             pool.submit("slow", b"1", results.append)
 
         assert 10 < int(str(refused.value.facts["retry_after_ms"])) <= 5_000
+
+
+async def test_a_cap_on_calls_refuses_in_words_that_hold_while_nobody_waits():
+    async with Pool(PoolSettings(time_limit_ms=200)) as pool:
+        await pool.load("spin", placed(SPIN, Placement(calls_limit=1)))
+        results: list[Result] = []
+        pool.submit("spin", b"1", results.append)
+        await until(lambda: pool.stats().by_key["spin"].running == 1)
+
+        with pytest.raises(PoolFull, match="as many calls of this program run and wait as may"):
+            pool.submit("spin", b"1", results.append)
+
+        await until(lambda: len(results) == 1)
