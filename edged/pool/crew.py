@@ -63,7 +63,7 @@ class Crew:
         self._hello = b""
         self._next_id = 0
         self._workers: dict[int, Worker] = {}
-        self._starting: set[int] = set()
+        self._starting: dict[int, float] = {}  # until when, on the loop's clock
         self._spares: list[Worker] = []
         self._loading: set[int] = set()
         self._lent: dict[int, Version] = {}
@@ -115,6 +115,7 @@ class Crew:
         while not self._ended.done():
             await asyncio.wait([self._ended], timeout=_TICK_S)
             self._tend()
+            self._end_late_starts()
             if (
                 not self._is_ready
                 and self._loop.time() - started_s > self._settings.start_timeout_s
@@ -127,6 +128,13 @@ class Crew:
         now_ns = time.monotonic_ns()
         for version in self._versions():
             version.tend(now_ns)
+
+    def _end_late_starts(self) -> None:
+        """Give workers up that do not lock themselves: the order for one may have been lost."""
+        now_s = self._loop.time()
+        for worker_id in [late for late, until_s in self._starting.items() if until_s < now_s]:
+            log.warning("worker_killed", worker=worker_id, reason="start_timeout")
+            self._workers[worker_id].kill(Cause.LOST)
 
     def _abandon(self) -> None:
         """Settle what every worker held: all of them died with their zygote."""
@@ -228,7 +236,7 @@ class Crew:
         self._next_id += 1
         grace_ns = int(self._settings.kill_grace_ms * 1e6)
         self._workers[self._next_id] = Worker(self._next_id, ours, page, self, grace_ns=grace_ns)
-        self._starting.add(self._next_id)
+        self._starting[self._next_id] = self._loop.time() + self._settings.start_timeout_s
         with theirs:
             zygote.spawn(self._next_id, theirs, page_fd)
         os.close(page_fd)
@@ -259,7 +267,7 @@ class Crew:
     # What the workers say
 
     def on_ready(self, worker: Worker, report: bytes) -> None:
-        self._starting.discard(worker.id)
+        self._starting.pop(worker.id, None)
         self.report = JailReport.of(self._hello, report)
         missing = self.report.missing(self._settings.require)
         if missing:
@@ -300,7 +308,7 @@ class Crew:
             log.info("worker_gone", worker=worker.id, key=worker.key, cause=cause.value)
         self.kills += cause is Cause.DEADLINE
         if worker.id in self._starting:
-            self._starting.discard(worker.id)
+            del self._starting[worker.id]
             self._loop.call_later(_START_AGAIN_S, self._refill)
             return
         version = self._lent.pop(worker.id, None)

@@ -49,7 +49,7 @@ class PoolSettings:
     load_time_limit_ms: float = 5000.0
     """To compile and run the module body once; 64 KB of source take some 100 ms."""
     start_timeout_s: float = 10.0
-    """For the zygote and its first worker; half a second on an idle machine."""
+    """For the zygote and its first worker, half a second on an idle machine, then each other."""
     ahead_ms: float = 1.0
     """Work handed to a worker beyond the call it runs: enough to batch, little to wait for."""
     ahead_calls: int = 64

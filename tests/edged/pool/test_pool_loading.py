@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -10,6 +11,7 @@ import pytest
 
 from edged.pool.pool import LoadFailed, Outcome, Pool, ProgramSource, Result
 from edged.pool.settings import PoolSettings
+from edged.sandbox.control import Order
 from scripts.support.processes import parent_of
 from tests.edged.pool.test_pool_calls import SPIN, gather, until
 from tests.edged.pool.test_pool_warm import OFTEN_SLOW
@@ -111,3 +113,20 @@ async def test_who_called_a_program_that_gets_no_worker_in_time_learns_of_it():
             result = await called
 
         assert (result.is_lost, result.error_type) == (True, "load_failed")
+
+
+async def test_a_worker_whose_order_was_lost_is_started_again(monkeypatch):
+    lost: list[Order] = []
+
+    def send_nothing(_channel: socket.socket, order: Order, *_values: object, **_fds: object):
+        lost.append(order)
+        raise BlockingIOError  # what a zygote that does not read causes in the end
+
+    async with Pool(PoolSettings(start_timeout_s=3)) as pool:
+        await until(lambda: pool.stats().spares == 1)
+        with monkeypatch.context() as patched:
+            patched.setattr("edged.pool.zygote.send", send_nothing)
+            await pool.load("spin", SPIN)  # in the spare
+            await until(lambda: lost == [Order.SPAWN])
+
+        await until(lambda: pool.stats().spares == 1)
