@@ -69,7 +69,7 @@ class HomeValidator(TaskValidator):
             answer, done = await self._answers.get()
             try:
                 validation = await self._validation(answer)
-            except (ValueError, KeyError, TypeError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 one answer's trouble is not the others'
                 log.warning("answer_unusable", task=self._task, reason=type(error).__name__)
                 self.counts.skip("answer_unusable")
                 validation = None

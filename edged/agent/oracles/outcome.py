@@ -32,7 +32,6 @@ from edged.agent.validator import ValidatorSettings
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout
 from edged.datasets.lookup import find_lines
-from edged.errors import LogUnwritable
 
 log = structlog.get_logger()
 ORACLE: Final = "outcome"
@@ -84,15 +83,16 @@ class OutcomeValidator:
         }
 
     async def run(self) -> None:
-        """Work until cancelled; a disk that refuses is tried again, from the checkpoint."""
+        """Work until cancelled; whatever fails is tried again, from the checkpoint."""
         attempt = 0
         while True:
             try:
                 await self.follow()
                 attempt = 0
                 await asyncio.sleep(self._settings.follow_interval_s)
-            except (OSError, LogUnwritable) as error:
-                log.warning("outcomes_delayed", task=self._task, reason=str(error))
+            except Exception as error:  # noqa: BLE001 one task's trouble is not the others'
+                reason = f"{type(error).__name__}: {error}"
+                log.warning("outcomes_delayed", task=self._task, reason=reason)
                 await self._settings.patience.wait(attempt)
                 attempt += 1
 

@@ -8,6 +8,7 @@ import pytest
 
 from edged.agent.checkpoints import Budget, Checkpoint
 from edged.agent.comparing import Plain
+from edged.agent.oracles import outcome
 from edged.agent.oracles.outcome import OutcomeValidator
 from edged.agent.sampling import TaskSampler
 from edged.agent.validations import ValidationLog, validation_id
@@ -17,6 +18,7 @@ from edged.datasets.layout import Layout
 from edged.deployment.checking import Sampling
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
+from tests.fakes.validating import until
 
 MIDNIGHT = 1_795_478_400.0  # 2026-11-24T00:00:00Z
 SALT = b"s" * 32
@@ -180,6 +182,24 @@ async def test_a_file_that_was_archived_before_its_sync_holds_up_no_checkpoint(
     validator._validations.sync()
 
     assert validator._validations._unsynced == set()
+
+
+async def test_whatever_fails_is_tried_again_and_ends_nothing(start, executions, monkeypatch):
+    [execution_id] = executions.append()
+    executions.report(execution_id, "ham")
+    validator, _ = start()
+
+    def fail(*_: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(outcome, "find_lines", fail)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(validator.run())
+        await until(executions.validations)
+        running.cancel()
+
+    assert len(executions.validations()) == 1
 
 
 async def test_a_truth_told_twice_keeps_its_id(start, executions):
