@@ -260,7 +260,8 @@ class Version:
     def tend(self, now_ns: int) -> None:
         """Ask again for what could not be had; give back what was not needed for long."""
         self._may_ask = True
-        self._keep_minimum()
+        if self.loaded.done():
+            self._keep_minimum()
         self._shrink(now_ns)
 
     def _shrink(self, now_ns: int) -> None:

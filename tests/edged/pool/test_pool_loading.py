@@ -130,3 +130,17 @@ async def test_a_worker_whose_order_was_lost_is_started_again(monkeypatch):
             await until(lambda: lost == [Order.SPAWN])
 
         await until(lambda: pool.stats().spares == 1)
+
+
+async def test_a_minimum_of_workers_comes_once_the_program_is_known_to_load():
+    async with Pool(PoolSettings(workers_min=2)) as pool:
+        loading = await begin_load(pool, "long", LOADS_FOR_EVER)
+        await asyncio.sleep(1.2)  # the pool looks once a second
+
+        pids = pool.worker_pids("long")
+
+        pool.unload("long")
+        os.kill(pids[0], signal.SIGKILL)
+        with pytest.raises(LoadFailed):
+            await loading
+        assert len(pids) == 1
