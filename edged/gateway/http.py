@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import orjson
+import structlog
 
 from edged import errors
 from edged.datasets.records import Execution
@@ -22,6 +23,8 @@ from edged.rpc.limits import Counters as DoorCounters
 
 if TYPE_CHECKING:
     from edged.gateway.exporter import Exporter
+
+log = structlog.get_logger()
 
 _FIELDS: Final = frozenset({"input", "task", "routing_key", "timeout_ms"})
 
@@ -64,12 +67,15 @@ class HttpDoor:
         }
 
     def answer(self, request: HttpRequest, respond: Respond) -> None:
-        """Answer one request, now or when its program has run."""
+        """Answer one request, now or when its program has run; what breaks is answered too."""
         try:
             self._route(request, respond)
         except errors.LoopaiError as error:
             self._counters.count_refusal(error.code)
-            respond(refusal(error))
+            self._reply(respond, error)
+        except Exception:
+            log.exception("http_answer_failed", path=request.path[:200])
+            respond(self._failed())
 
     def refuse(self, status: int, code: str, message: str) -> Answer:
         """Return the answer to what never became a request."""
@@ -84,7 +90,7 @@ class HttpDoor:
                 return
             self._admit("execute", request)
             task = "" if path == "/execute" else path.removeprefix("/v1/execute/")
-            self._executor.execute(_request(task, request), partial(_reply, respond))
+            self._executor.execute(_request(task, request), partial(self._reply, respond))
             return
         page = self._pages.get(path)
         if page is None:
@@ -95,6 +101,19 @@ class HttpDoor:
             if path == "/metrics":
                 self._admit("admin", request)
             respond(page())
+
+    def _reply(self, respond: Respond, result: Execution | errors.LoopaiError) -> None:
+        """Answer with what became of an execution. Never raises: other replies wait behind it."""
+        try:
+            answer = _answer_of(result)
+        except Exception:
+            log.exception("http_answer_failed")
+            answer = self._failed()
+        respond(answer)
+
+    def _failed(self) -> Answer:
+        self._counters.count_refusal("internal")
+        return Answer(500, _error("internal", "internal error; the edge's log has it"))
 
     def _admit(self, scope: str, request: HttpRequest) -> None:
         """Raise CallerUnknown or CallerForbidden."""
@@ -116,8 +135,8 @@ class HttpDoor:
         return Answer(200, self._exporter.text(), content_type=b"text/plain; version=0.0.4")
 
 
-def _reply(respond: Respond, result: Execution | errors.LoopaiError) -> None:
-    respond(Answer(200, render(result)) if isinstance(result, Execution) else refusal(result))
+def _answer_of(result: Execution | errors.LoopaiError) -> Answer:
+    return Answer(200, render(result)) if isinstance(result, Execution) else refusal(result)
 
 
 def _wrong_method(allowed: bytes) -> Answer:
@@ -169,7 +188,15 @@ def _request(task: str, request: HttpRequest) -> Request:
     named, key = task or document.get("task", ""), document.get("routing_key", "") or header
     if not isinstance(named, str) or not isinstance(key, str):
         raise errors.RequestMalformed(reason="'task' and 'routing_key' must be strings")
-    return Request(named, orjson.dumps(document["input"]), key, timeout_ms)
+    return Request(named, _written(document["input"]), key, timeout_ms)
+
+
+def _written(value: object) -> bytes:
+    """Raises InputMalformed: orjson reads values that nest more deeply than it writes."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise errors.InputMalformed(reason=error) from error
 
 
 def _error(code: str, message: str) -> bytes:

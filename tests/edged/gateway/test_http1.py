@@ -2,70 +2,11 @@
 
 import asyncio
 import contextlib
-import socket
 
 import pytest
 
-from edged.gateway.http1 import Answer
-from edged.gateway.http_server import HttpServer
 from edged.rpc.limits import Limits
-
-LIMITS = Limits(max_receive_message_bytes=10_000, max_metadata_bytes=2_000, handshake_timeout_s=0.5)
-
-
-class Echo:
-    """Answers with method, path and body; `/later` when it is let go."""
-
-    def __init__(self):
-        self.waiting = []
-        self.asked = asyncio.Event()
-
-    def answer(self, request, respond):
-        answer = Answer(200, request.method + b" " + request.path.encode() + b" " + request.body)
-        if request.path == "/later":
-            self.waiting.append(lambda: respond(answer))
-            self.asked.set()
-        else:
-            respond(answer)
-
-    def refuse(self, status, code, _message):
-        return Answer(status, code.encode())
-
-
-@pytest.fixture
-async def server():
-    listener = socket.create_server(("127.0.0.1", 0))
-    made = HttpServer(Echo(), listener, LIMITS, None)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(made.run())
-        made.address = listener.getsockname()
-        yield made
-        if not made.is_draining:
-            await made.stop(0)
-        running.cancel()
-
-
-@pytest.fixture
-async def talk(server):
-    reader, writer = await asyncio.open_connection(*server.address)
-    yield reader, writer
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-
-
-async def read_answer(reader):
-    """Return status, headers and body of the next answer."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    status, *lines = head.strip().split("\r\n")
-    headers = dict(line.split(": ", 1) for line in lines)
-    body = await reader.readexactly(int(headers["content-length"]))
-    return int(status.split()[1]), headers, body
-
-
-def post(path, body, *headers):
-    lines = [f"POST {path} HTTP/1.1", "host: x", f"content-length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+from tests.edged.gateway.conftest import post, read_answer
 
 
 async def test_pipelined_requests_are_answered_in_order(server, talk):
