@@ -5,13 +5,19 @@ Runs in: the gateway, on its loop. Never: binds; the socket is given.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from functools import partial
 from socket import socket
 from typing import Final
+
+import structlog
 
 from edged.gateway.http1 import Door, Http1
 from edged.rpc.limits import Counters, Limits
 from edged.rpc.listener import Listener
 from edged.rpc.tls import Tls, TlsFiles
+
+log = structlog.get_logger()
 
 _TICK_S: Final = 1.0
 IDLE_TIMEOUT_S: Final = 75.0  # what most proxies use, so that they close first
@@ -29,6 +35,7 @@ class HttpServer:
         self.loop = asyncio.get_running_loop()
         self._connections: set[Http1] = set()
         self._empty = asyncio.Event()
+        self._failing: set[str] = set()  # what failed in the last tick, and has been logged
         files = TlsFiles(tls, ("http/1.1",)) if tls else None
         self._listener = Listener(listener, files, lambda: Http1(self), limits, self.counters)
 
@@ -37,10 +44,7 @@ class HttpServer:
         self._listener.open(self.loop)
         while not self.is_draining:
             await asyncio.sleep(_TICK_S)
-            now_s = self.loop.time()
-            self._listener.tick()
-            for connection in list(self._connections):
-                connection.tick(now_s, idle_timeout_s=IDLE_TIMEOUT_S)
+            self._tick()
 
     async def stop(self, grace_s: float) -> None:
         """Take no new connection, answer what has been asked, close."""
@@ -62,3 +66,27 @@ class HttpServer:
         self.counters.connections -= 1
         if self.is_draining and not self._connections:
             self._empty.set()
+
+    def _tick(self) -> None:
+        """Look after everything. What fails holds up nothing else, and is logged when it begins."""
+        now_s = self.loop.time()
+        acts: list[Callable[[], None]] = [
+            self._listener.tick,
+            *(
+                partial(each.tick, now_s, idle_timeout_s=IDLE_TIMEOUT_S)
+                for each in self._connections
+            ),
+        ]
+        self._failing = {reason for reason in map(self._attempt, acts) if reason is not None}
+
+    def _attempt(self, act: Callable[[], None]) -> str | None:
+        """Return why it failed, if it did."""
+        try:
+            act()
+        except Exception as error:
+            reason = repr(error)
+            if reason not in self._failing:
+                self._failing.add(reason)
+                log.exception("http_tick_failed")
+            return reason
+        return None

@@ -1,7 +1,6 @@
 """The HTTP door as bytes on a socket, on the loop of production and on asyncio's."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +23,7 @@ def pytest_asyncio_loop_factories(config, item):
 class Echo:
     """Answers with method, path and body; `/later` when it is let go.
 
-    `/big` is answered with BIG_BYTES, `/huge` with 400 times that, `/headers` with what came.
+    `/x3` is answered with 3 times BIG_BYTES, `/headers` with what came.
     """
 
     def __init__(self):
@@ -47,10 +46,9 @@ class Echo:
     def _body(self, request):
         if request.path == "/headers":
             return b" ".join(b"%b=%b" % header for header in request.headers.items())
-        times = {"/big": 1, "/huge": 400}.get(request.path, 0)
-        return b"x" * BIG_BYTES * times or b" ".join(
-            (request.method, request.path.encode(), request.body)
-        )
+        if request.path.startswith("/x"):
+            return b"x" * BIG_BYTES * int(request.path[2:])
+        return b" ".join((request.method, request.path.encode(), request.body))
 
 
 @pytest.fixture
@@ -90,9 +88,7 @@ async def connect():
 
     yield connect
     for writer in opened:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        writer.transport.abort()
 
 
 @pytest.fixture
