@@ -104,6 +104,11 @@ class Http1(asyncio.Protocol):
     def is_busy(self) -> bool:
         return self._answering is not None or bool(self._waiting)
 
+    @property
+    def _is_closing(self) -> bool:
+        """Whether nothing more can be answered."""
+        return self._transport is None or self._transport.is_closing()
+
     # The transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -190,13 +195,15 @@ class Http1(asyncio.Protocol):
     # Answers
 
     def _next(self) -> None:
-        if self._answering is not None or not self._waiting:
+        if self._answering is not None or not self._waiting or self._is_closing:
             return
         request = self._waiting.popleft()
         self._answering = request
         self._owner.door.answer(request, lambda answer: self._respond(request, answer))
 
     def _respond(self, request: HttpRequest, answer: Answer) -> None:
+        if self._answering is not request:
+            return  # it was answered: a second answer would be taken for the next one's
         self._answering = None
         transport = self._transport
         if transport is None or transport.is_closing():

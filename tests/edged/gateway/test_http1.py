@@ -113,3 +113,31 @@ async def test_connections_above_the_limit_are_turned_away(server):
         assert await reader.read() == b""
     assert server.counters.connections_refused == 1
     writer.close()
+
+
+async def test_what_follows_the_last_answer_of_a_drain_is_not_run(server, talk):
+    reader, writer = talk
+    server.is_draining = True
+
+    writer.write(post("/a", b"") + post("/b", b"") + post("/c", b""))
+
+    _, headers, body = await read_answer(reader)
+    assert (headers["connection"], body, await reader.read()) == ("close", b"POST /a ", b"")
+    assert server.door.paths == ["/a"]
+
+
+async def test_a_door_that_answers_twice_is_heard_once(server, talk):
+    reader, writer = talk
+    writer.write(post("/later", b"1"))
+    await server.door.asked.wait()
+    answer = server.door.waiting.pop()
+    answer()
+    server.door.asked.clear()
+    writer.write(post("/later", b"2"))
+    await server.door.asked.wait()
+
+    answer()
+    server.door.waiting.pop()()
+
+    bodies = [(await read_answer(reader))[2] for _ in range(2)]
+    assert bodies == [b"POST /later 1", b"POST /later 2"]
