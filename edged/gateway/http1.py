@@ -5,7 +5,9 @@ what a path means.
 
 httptools parses. A generic ASGI server costs a task and three awaits a request and cannot bound
 slow headers; a request here is one callback, under the limits and behind the listener of gRPC.
-Pipelined requests are answered one after the other: the next begins when the last is answered.
+Pipelined requests are answered one after the other: the next begins when the last is answered, and
+none while the client leaves answers unread: what is unsent is one answer above what the transport
+takes (64 KiB).
 """
 
 import asyncio
@@ -99,15 +101,29 @@ class Http1(asyncio.Protocol):
         self._begun_s: float | None = None  # when the first byte of the coming request came
         self._idle_since_s = owner.loop.time()
         self._refused_s: float | None = None
+        self._is_write_paused = False
+        self._is_going_on = False  # _go_on is due
+        self._unsent_bytes = 0  # at the last look
+        self._unsent_since_s = owner.loop.time()  # when it last shrank, or held nothing up
 
     @property
     def is_busy(self) -> bool:
         return self._answering is not None or bool(self._waiting)
 
     @property
+    def unsent_bytes(self) -> int:
+        """Of answers that the client has not let us send."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
     def _is_closing(self) -> bool:
         """Whether nothing more can be answered."""
         return self._transport is None or self._transport.is_closing()
+
+    @property
+    def _is_held_up(self) -> bool:
+        """Whether no answer may be written, now or any more."""
+        return self._is_write_paused or self._is_closing
 
     # The transport
 
@@ -140,10 +156,12 @@ class Http1(asyncio.Protocol):
             self._parser_failed(error.__context__)
 
     def pause_writing(self) -> None:
+        self._is_write_paused = True
         self._pause_reading()
 
     def resume_writing(self) -> None:
-        self._resume_reading()
+        self._is_write_paused = False
+        self._go_on_soon()
 
     # The parser
 
@@ -195,7 +213,7 @@ class Http1(asyncio.Protocol):
     # Answers
 
     def _next(self) -> None:
-        if self._answering is not None or not self._waiting or self._is_closing:
+        if self._is_held_up or self._answering is not None or not self._waiting:
             return
         request = self._waiting.popleft()
         self._answering = request
@@ -213,10 +231,19 @@ class Http1(asyncio.Protocol):
         self._idle_since_s = self._owner.loop.time()
         if not keeps_alive:
             transport.close()
-            return
+        elif self._waiting:
+            self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        """Not from inside an answer: a long pipeline must not nest."""
+        if not self._is_going_on:
+            self._is_going_on = True
+            self._owner.loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_going_on = False
+        self._next()
         self._resume_reading()
-        if self._waiting:  # not from inside this answer: a long pipeline must not nest
-            self._owner.loop.call_soon(self._next)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Answer what cannot be parsed; what follows has no known beginning and is thrown away.
@@ -253,11 +280,19 @@ class Http1(asyncio.Protocol):
 
     def tick(self, now_s: float, *, idle_timeout_s: float) -> None:
         """Close what stalls or idles; called about once a second."""
+        if self._is_stalled(now_s):
+            self._owner.counters.stalled_readers += 1
+            self.abort()
+        elif self._is_held_up or self.is_busy:
+            self._idle_since_s = now_s
+        else:
+            self._look_at_client(now_s, idle_timeout_s)
+
+    def _look_at_client(self, now_s: float, idle_timeout_s: float) -> None:
+        """Close a connection whose client has been due for too long."""
         if self._refused_s is not None:
             if now_s - self._refused_s > _LINGER_S:
                 self.close()
-        elif self.is_busy:
-            self._idle_since_s = now_s
         elif self._begun_s is not None:
             if now_s - self._begun_s > self._limits.handshake_timeout_s:
                 self._owner.counters.keepalives_unanswered += 1
@@ -276,8 +311,20 @@ class Http1(asyncio.Protocol):
             self._transport.close()
 
     def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
+        transport, self._transport = self._transport, None  # what it still holds goes with it
+        if transport is not None:
+            transport.abort()
+
+    def _is_stalled(self, now_s: float) -> bool:
+        """Return whether answers hold this connection up, and none of them was read for too long.
+
+        A transport that closes waits for its client too, for ever if need be.
+        """
+        unsent = self.unsent_bytes
+        if not self._is_held_up or unsent < self._unsent_bytes:
+            self._unsent_since_s = now_s
+        self._unsent_bytes = unsent
+        return now_s - self._unsent_since_s > self._limits.stalled_timeout_s
 
     def _pause_reading(self) -> None:
         if self._transport is not None and self._transport.is_reading():
@@ -287,7 +334,7 @@ class Http1(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or transport.is_reading():
             return
-        if len(self._waiting) < _PIPELINED:
+        if not self._is_write_paused and len(self._waiting) < _PIPELINED:
             transport.resume_reading()
 
 

@@ -76,8 +76,16 @@ class HttpServer:
                 partial(each.tick, now_s, idle_timeout_s=IDLE_TIMEOUT_S)
                 for each in self._connections
             ),
+            self._shed,
         ]
         self._failing = {reason for reason in map(self._attempt, acts) if reason is not None}
+
+    def _shed(self) -> None:
+        """Close the connection whose client leaves most unread, when all leave too much."""
+        unsent = {connection: connection.unsent_bytes for connection in self._connections}
+        if sum(unsent.values()) > self.limits.max_unsent_total_bytes:
+            self.counters.stalled_readers += 1
+            max(unsent, key=unsent.__getitem__).abort()
 
     def _attempt(self, act: Callable[[], None]) -> str | None:
         """Return why it failed, if it did."""
