@@ -24,7 +24,7 @@ from edged.rpc.limits import MIB, Counters, Limits
 from edged.rpc.server import Server
 from edged.rpc.tls import Tls, TlsUnusable
 
-MAX_RECEIVED_BYTES = 12 * MIB  # hostile clients together cost under 64 MB: scripts/chaos hostile
+MAX_RECEIVED_BYTES = 12 * MIB  # each door; scripts/chaos hostile: gRPC's then costs under 64 MB
 SERVICE = edge_pb2.DESCRIPTOR.services_by_name["EdgeService"].full_name
 
 

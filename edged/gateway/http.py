@@ -16,7 +16,8 @@ from edged.gateway.access import Access
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.health import Health
-from edged.gateway.http1 import Answer, HttpRequest, Respond
+from edged.gateway.http1 import Answer, Respond
+from edged.gateway.http_reader import HttpRequest
 from edged.pool.errors import PoolFull
 from edged.pool.pool import Pool
 from edged.rpc.limits import Counters as DoorCounters
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_RETRY: Final = ((b"retry-after", b"1"),)
 _FIELDS: Final = frozenset({"input", "task", "routing_key", "timeout_ms"})
 
 # The first class that matches wins: special before general.
@@ -80,7 +82,7 @@ class HttpDoor:
     def refuse(self, status: int, code: str, message: str) -> Answer:
         """Return the answer to what never became a request."""
         self._counters.count_refusal(code)
-        return Answer(status, _error(code, message))
+        return Answer(status, _error(code, message), headers=_RETRY if status == 503 else ())
 
     def _route(self, request: HttpRequest, respond: Respond) -> None:
         path = request.path
@@ -164,7 +166,7 @@ def render(execution: Execution) -> bytes:
 def refusal(error: errors.LoopaiError) -> Answer:
     """Translate an error into its answer."""
     status = next(status for family, status in STATUSES if isinstance(error, family))
-    headers = ((b"retry-after", b"1"),) if error.retryable else ()
+    headers = _RETRY if error.retryable else ()
     if status == 401:
         headers = ((b"www-authenticate", b'Bearer realm="edged"'),)
     return Answer(status, _error(error.code, str(error)), headers=headers)

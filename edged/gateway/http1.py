@@ -1,9 +1,9 @@
-"""HTTP/1.1 connections of the gateway: requests out of bytes, one answer each, in order.
+"""HTTP/1.1 connections of the gateway: one answer to each request, in order.
 
-Runs in: the gateway, on its loop. Talks to: the transport and the door. Never: awaits, or knows
-what a path means.
+Runs in: the gateway, on its loop. Talks to: the transport, the reader and the door. Never: awaits,
+or knows what a path means.
 
-httptools parses. A generic ASGI server costs a task and three awaits a request and cannot bound
+`http_reader` parses. A generic ASGI server costs a task and three awaits a request and cannot bound
 slow headers; a request here is one callback, under the limits and behind the listener of gRPC.
 Pipelined requests are answered one after the other: the next begins when the last is answered, and
 none while the client leaves answers unread: what is unsent is one answer above what the transport
@@ -13,37 +13,21 @@ takes (64 KiB).
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol, cast
 
-import httptools
-import structlog
-
+from edged.gateway.http_reader import HttpRequest, Reader, Refused
 from edged.rpc.limits import Counters, Limits
-from edged.rpc.peer import Peer, peer_of
-
-log = structlog.get_logger()
+from edged.rpc.peer import peer_of
 
 JSON: Final = b"application/json"
-_PIPELINED: Final = 8  # requests of one connection that may wait; above it nothing is read
+_PIPELINED: Final = 8  # requests of one connection that may wait; above it nothing is parsed
 _LINGER_S: Final = 2.0  # for a refused client to stop sending and read the answer
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES: Final = {
     int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
-
-
-@dataclass(slots=True)
-class HttpRequest:
-    """headers: lower-case names, the last of each. body: whole."""
-
-    method: bytes
-    peer: Peer
-    path: str = ""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-    body: bytes = b""
-    keeps_alive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +64,10 @@ class Owner(Protocol):
 
     def lost(self, connection: "Http1") -> None: ...
 
+    def hold(self, count: int) -> bool:
+        """Account for request bytes in memory; False when there are too many."""
+        ...
+
 
 class Http1(asyncio.Protocol):
     """One connection. Invariant: at most one request is being answered."""
@@ -87,20 +75,16 @@ class Http1(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._limits = owner.limits
-        self._parser = httptools.HttpRequestParser(self)
+        self._reader = Reader(
+            owner.limits, owner.counters, owner.loop.time, self._take, self._go_ahead
+        )
         self._transport: asyncio.Transport | None = None
-        self._peer = Peer(address="")
-        self._url = b""
-        self._coming = HttpRequest(b"", self._peer)
-        self._parts: list[bytes] = []
-        self._header_bytes = 0  # read before the headers were complete
-        self._has_headers = False
-        self._body_bytes = 0
         self._waiting: deque[HttpRequest] = deque()
         self._answering: HttpRequest | None = None
-        self._begun_s: float | None = None  # when the first byte of the coming request came
+        self._held_bytes = 0  # of requests, as the owner knows
         self._idle_since_s = owner.loop.time()
-        self._refused_s: float | None = None
+        self._refusal: Answer | None = None  # the last answer; nothing is read after it
+        self._refused_s: float | None = None  # when the client was sent it
         self._is_write_paused = False
         self._is_going_on = False  # _go_on is due
         self._unsent_bytes = 0  # at the last look
@@ -130,30 +114,18 @@ class Http1(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         ssl_object = transport.get_extra_info("ssl_object")
-        self._peer = peer_of(transport.get_extra_info("peername"), ssl_object)
+        self._reader.peer = peer_of(transport.get_extra_info("peername"), ssl_object)
         self._owner.opened(self)
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
-        self._waiting.clear()
+        self._forget()
         self._owner.lost(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused_s is not None:
-            return
-        if self._begun_s is None:
-            self._begun_s = self._owner.loop.time()
-        if not self._has_headers:
-            self._header_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-            self._check_headers()
-        except httptools.HttpParserUpgrade:
-            return  # not taken up: the request was answered as any other, and ends the connection
-        except _Refused as error:
-            self._refuse(error.status, error.code, error.message)
-        except httptools.HttpParserError as error:
-            self._parser_failed(error.__context__)
+        if self._refusal is None:
+            self._reader.feed(data)
+            self._read()
 
     def pause_writing(self) -> None:
         self._is_write_paused = True
@@ -163,52 +135,46 @@ class Http1(asyncio.Protocol):
         self._is_write_paused = False
         self._go_on_soon()
 
-    # The parser
+    # Requests
 
-    def on_message_begin(self) -> None:
-        self._url = b""
-        self._parts = []
-        self._body_bytes = 0
-        self._coming = HttpRequest(b"", self._peer)
+    def _read(self) -> None:
+        """Take requests out of what has come, as many as may wait."""
+        try:
+            self._reader.read(self._has_room)
+        except Refused as error:
+            self._refuse(error.status, error.code, error.message)
+        if self._reader.has_more or not self._has_room():
+            self._pause_reading()
+        if not self._account():
+            self._waiting.clear()
+            text = "this server holds too many unfinished requests"
+            self._refuse(503, "too_many_unfinished", text)
+            self._account()
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
+    def _has_room(self) -> bool:
+        return len(self._waiting) < _PIPELINED and not self._is_closing
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._coming.headers[name.lower()] = value
+    def _take(self, request: HttpRequest) -> None:
+        self._waiting.append(request)
+        self._next()
 
-    def on_headers_complete(self) -> None:
-        self._has_headers = True
-        headers = self._coming.headers
-        announced = headers.get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._limits.max_receive_message_bytes:
-            self._raise_body_too_large()
-        has_body = announced != b"0" or b"transfer-encoding" in headers
-        if self._parser.should_upgrade() and has_body:  # the parser would not read it
-            raise _Refused(400, "upgrade_unknown", "this door does not upgrade; leave it out")
-        if headers.get(b"expect", b"").lower() == b"100-continue" and self._transport is not None:
+    def _go_ahead(self) -> None:
+        if self._transport is not None:
             self._transport.write(_CONTINUE)
 
-    def on_body(self, body: bytes) -> None:
-        self._body_bytes += len(body)
-        if self._body_bytes > self._limits.max_receive_message_bytes:
-            self._raise_body_too_large()
-        self._parts.append(body)
+    def _account(self) -> bool:
+        """Tell the owner what is held now; False when that is too much."""
+        held_bytes = self._reader.held_bytes
+        if self._waiting:
+            held_bytes += sum(request.size_bytes for request in self._waiting)
+        count, self._held_bytes = held_bytes - self._held_bytes, held_bytes
+        return not count or self._owner.hold(count)
 
-    def on_message_complete(self) -> None:
-        request = self._coming
-        request.method = self._parser.get_method()
-        request.path = _path_of(self._url)
-        request.body = b"".join(self._parts)
-        request.keeps_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
-        self._parts = []
-        self._header_bytes = 0
-        self._has_headers = False
-        self._begun_s = None
-        self._waiting.append(request)
-        if len(self._waiting) >= _PIPELINED:
-            self._pause_reading()
-        self._next()
+    def _forget(self) -> None:
+        """Let go of what is neither answered nor being answered."""
+        self._waiting.clear()
+        self._reader.forget()
+        self._account()
 
     # Answers
 
@@ -231,7 +197,7 @@ class Http1(asyncio.Protocol):
         self._idle_since_s = self._owner.loop.time()
         if not keeps_alive:
             transport.close()
-        elif self._waiting:
+        elif self._waiting or self._refusal is not None:
             self._go_on_soon()
 
     def _go_on_soon(self) -> None:
@@ -243,38 +209,27 @@ class Http1(asyncio.Protocol):
     def _go_on(self) -> None:
         self._is_going_on = False
         self._next()
+        self._read()
+        self._send_refusal()
         self._resume_reading()
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer what cannot be parsed; what follows has no known beginning and is thrown away.
+        """Read no more, and say why when what came before is answered.
 
-        Closed while the client still sends, the connection would be reset before it has read why.
+        What follows has no known beginning and is thrown away.
         """
+        self._refusal = self._owner.door.refuse(status, code, message)
+        self._reader.forget()
+        self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        """Closed while the client still sends, the connection is reset before it has read why."""
         transport = self._transport
-        if transport is None:
+        if self._refusal is None or self._refused_s is not None or transport is None:
             return
-        if not self.is_busy:
-            answer = self._owner.door.refuse(status, code, message)
-            transport.write(render(answer, keeps_alive=False, is_head=False))
-        self._refused_s = self._owner.loop.time()
-
-    def _check_headers(self) -> None:
-        if not self._has_headers and self._header_bytes > self._limits.max_metadata_bytes:
-            self._owner.counters.metadata_too_large += 1
-            raise _Refused(431, "headers_too_large", "the headers are too large")
-
-    def _parser_failed(self, cause: BaseException | None) -> None:
-        """cause: what a callback of ours raised, if it was one."""
-        if isinstance(cause, _Refused):
-            self._refuse(cause.status, cause.code, cause.message)
-            return
-        self._owner.counters.protocol_errors += 1
-        self._refuse(400, "http_malformed", "this is not an HTTP/1.1 request")
-
-    def _raise_body_too_large(self) -> None:
-        self._owner.counters.messages_too_large += 1
-        limit = self._limits.max_receive_message_bytes
-        raise _Refused(413, "body_too_large", f"the body is larger than {limit} bytes")
+        if not (self.is_busy or self._is_held_up):
+            transport.write(render(self._refusal, keeps_alive=False, is_head=False))
+            self._refused_s = self._owner.loop.time()
 
     # Life
 
@@ -293,10 +248,11 @@ class Http1(asyncio.Protocol):
         if self._refused_s is not None:
             if now_s - self._refused_s > _LINGER_S:
                 self.close()
-        elif self._begun_s is not None:
-            if now_s - self._begun_s > self._limits.handshake_timeout_s:
+        elif self._reader.begun_s is not None:
+            if now_s - self._reader.begun_s > self._limits.handshake_timeout_s:
                 self._owner.counters.keepalives_unanswered += 1
                 self._refuse(408, "request_timeout", "the request did not arrive in time")
+                self._account()
         elif now_s - self._idle_since_s > idle_timeout_s:
             self._owner.counters.connections_idle += 1
             self.close()
@@ -334,18 +290,10 @@ class Http1(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or transport.is_reading():
             return
-        if not self._is_write_paused and len(self._waiting) < _PIPELINED:
-            transport.resume_reading()
-
-
-class _Refused(Exception):
-    """Raised through the parser."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
+        if self._is_write_paused or self._reader.has_more or not self._has_room():
+            return
+        self._reader.restart_clock()
+        transport.resume_reading()
 
 
 def render(answer: Answer, *, keeps_alive: bool, is_head: bool) -> bytes:
@@ -359,10 +307,3 @@ def render(answer: Answer, *, keeps_alive: bool, is_head: bool) -> bytes:
         b"" if is_head else answer.body,
     ]
     return b"".join(parts)
-
-
-def _path_of(url: bytes) -> str:
-    try:
-        return httptools.parse_url(url).path.decode("ascii", "replace")
-    except httptools.HttpParserInvalidURLError:
-        return url.decode("latin-1")

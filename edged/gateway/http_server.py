@@ -35,6 +35,7 @@ class HttpServer:
         self.loop = asyncio.get_running_loop()
         self._connections: set[Http1] = set()
         self._empty = asyncio.Event()
+        self.held_bytes = 0  # of requests that are incomplete or wait for their turn
         self._failing: set[str] = set()  # what failed in the last tick, and has been logged
         files = TlsFiles(tls, ("http/1.1",)) if tls else None
         self._listener = Listener(listener, files, lambda: Http1(self), limits, self.counters)
@@ -66,6 +67,13 @@ class HttpServer:
         self.counters.connections -= 1
         if self.is_draining and not self._connections:
             self._empty.set()
+
+    def hold(self, count: int) -> bool:
+        self.held_bytes += count
+        if count <= 0 or self.held_bytes <= self.limits.max_received_bytes:
+            return True
+        self.counters.received_bytes_refused += 1
+        return False
 
     def _tick(self) -> None:
         """Look after everything. What fails holds up nothing else, and is logged when it begins."""

@@ -63,7 +63,7 @@ async def test_an_offer_to_upgrade_is_not_taken_up(talk):
             + 3 * (b"1000\r\n" + b"x" * 4096 + b"\r\n"),
             413,
         ),
-        (b"GET /a HTTP/1.1\r\nx: " + b"y" * 3_000, 431),
+        (b"GET /a HTTP/1.1\r\nx: " + b"y" * 4_000, 431),
         (b"GET /" + b"a" * 3_000, 431),
     ],
 )

@@ -1,0 +1,207 @@
+"""Requests out of the bytes of one HTTP/1.1 connection.
+
+Runs in: the gateway, on its loop. Talks to: the parser. Never: answers, or knows a transport.
+
+The parser of httptools cannot be stopped in the middle of what it is given, and keeps a field until
+it is whole without a word. So it is given small pieces: between two of them reading may stop, and
+what it keeps to itself is counted.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import httptools
+
+from edged.rpc.limits import Counters, Limits
+from edged.rpc.peer import Peer
+
+_PIECE_BYTES: Final = 1024  # holds at most 64 of the shortest requests
+_FIELD_BYTES: Final = 32  # what a field costs beside its text, as HTTP/2 counts
+
+
+@dataclass(slots=True)
+class HttpRequest:
+    """headers: lower-case names, the last of each. body: whole. size_bytes: as it is held."""
+
+    method: bytes
+    peer: Peer
+    path: str = ""
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    body: bytes = b""
+    keeps_alive: bool = True
+    size_bytes: int = 0
+
+
+class Refused(Exception):
+    """The client is to be told, and nothing more of it is read."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Reader:
+    """Takes bytes as they come and gives each request as it completes."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        counters: Counters,
+        clock: Callable[[], float],
+        take: Callable[[HttpRequest], None],
+        go_ahead: Callable[[], None],
+    ) -> None:
+        """take: is given each request. go_ahead: called when a client waits to send its body."""
+        self.peer = Peer(address="")
+        self.begun_s: float | None = None  # when the coming request began, if one did
+        self._limits = limits
+        self._counters = counters
+        self._clock = clock
+        self._take = take
+        self._go_ahead = go_ahead
+        self._parser = httptools.HttpRequestParser(self)
+        self._unparsed = b""
+        self._is_silent = False  # the parser took the piece without a word
+        self._silent_bytes = 0  # taken so since it last spoke; may lack one piece
+        self._begin()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes wait for `read`."""
+        return bool(self._unparsed)
+
+    @property
+    def held_bytes(self) -> int:
+        """Of what is unparsed or incomplete."""
+        return len(self._unparsed) + self._silent_bytes + self._metadata_bytes + self._body_bytes
+
+    def feed(self, data: bytes) -> None:
+        self._unparsed += data
+
+    def read(self, has_room: Callable[[], bool]) -> None:
+        """Parse what has come, while there is room for requests. Raises Refused."""
+        rest, self._unparsed = memoryview(self._unparsed), b""
+        try:
+            while rest and has_room():
+                size = max(_PIECE_BYTES, self._announced_bytes - self._body_bytes)
+                self._parse(rest[:size])
+                rest = rest[size:]
+        except httptools.HttpParserUpgrade:
+            return  # not taken up: the request is answered as any other, and ends the connection
+        self._unparsed = bytes(rest)
+
+    def restart_clock(self) -> None:
+        """Give the coming request its whole time again: it could not come while nobody read."""
+        if self.begun_s is not None:
+            self.begun_s = self._clock()
+
+    def forget(self) -> None:
+        """Let go of all that is held; nothing is read after this."""
+        self._unparsed = b""
+        self._silent_bytes = 0
+        self._begin()
+
+    # The parser
+
+    def on_message_begin(self) -> None:
+        self._is_silent = False
+        self.begun_s = self._clock()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._add_metadata(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._add_metadata(len(name) + len(value) + _FIELD_BYTES)
+        if not self._has_headers:  # a field behind the body was seen by no proxy before us
+            self._coming.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        self._is_silent = False
+        self._has_headers = True
+        headers = self._coming.headers
+        announced = headers.get(b"content-length", b"0")
+        self._announced_bytes = int(announced) if announced.isdigit() else 0
+        if self._announced_bytes > self._limits.max_receive_message_bytes:
+            self._raise_body_too_large()
+        has_body = announced != b"0" or b"transfer-encoding" in headers
+        if self._parser.should_upgrade() and has_body:  # the parser would not read it
+            raise Refused(400, "upgrade_unknown", "this door does not upgrade; leave it out")
+        if headers.get(b"expect", b"").lower() == b"100-continue":
+            self._go_ahead()
+
+    def on_body(self, body: bytes) -> None:
+        self._is_silent = False
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.max_receive_message_bytes:
+            self._raise_body_too_large()
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        self._is_silent = False
+        request = self._coming
+        request.peer = self.peer
+        request.method = self._parser.get_method()
+        request.path = _path_of(self._url)
+        request.body = b"".join(self._parts)
+        request.keeps_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        request.size_bytes = self._metadata_bytes + self._body_bytes
+        self._begin()
+        self._take(request)
+
+    # Inside
+
+    def _begin(self) -> None:
+        """Be ready for the next request."""
+        self.begun_s = None
+        self._url = b""
+        self._parts: list[bytes] = []
+        self._coming = HttpRequest(b"", self.peer)
+        self._has_headers = False
+        self._announced_bytes = 0
+        self._metadata_bytes = 0  # before and behind the body
+        self._body_bytes = 0
+
+    def _parse(self, piece: memoryview) -> None:
+        self._is_silent = True
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            raise
+        except httptools.HttpParserError as error:
+            raise self._refusal(error.__context__) from error
+        self._silent_bytes = self._silent_bytes + len(piece) if self._is_silent else 0
+        if self._silent_bytes > self._limits.max_metadata_bytes:
+            self._raise_metadata_too_large()
+
+    def _refusal(self, cause: BaseException | None) -> Refused:
+        """cause: what a callback of ours raised, if it was one."""
+        if isinstance(cause, Refused):
+            return cause
+        self._counters.protocol_errors += 1
+        return Refused(400, "http_malformed", "this is not an HTTP/1.1 request")
+
+    def _add_metadata(self, count: int) -> None:
+        self._is_silent = False
+        self._metadata_bytes += count
+        if self._metadata_bytes > self._limits.max_metadata_bytes:
+            self._raise_metadata_too_large()
+
+    def _raise_metadata_too_large(self) -> None:
+        self._counters.metadata_too_large += 1
+        raise Refused(431, "headers_too_large", "the headers are too large")
+
+    def _raise_body_too_large(self) -> None:
+        self._counters.messages_too_large += 1
+        limit = self._limits.max_receive_message_bytes
+        raise Refused(413, "body_too_large", f"the body is larger than {limit} bytes")
+
+
+def _path_of(url: bytes) -> str:
+    try:
+        return httptools.parse_url(url).path.decode("ascii", "replace")
+    except httptools.HttpParserInvalidURLError:
+        return url.decode("latin-1")
