@@ -37,6 +37,8 @@ class PoolSettings:
     """Locked but blank: a killed worker is replaced in the time of a load."""
     queue_calls: int = 1024
     """A version's, beyond those handed to workers. Full: refuse at once."""
+    queue_bytes: int = 64 * 1024 * 1024
+    """Of their inputs together; the one that goes beyond is still taken."""
     time_limit_ms: float = 1000.0
     """Of one call; a caller may ask for less."""
     kill_grace_ms: float = 4.0

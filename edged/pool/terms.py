@@ -20,6 +20,7 @@ class Terms:
     """
 
     most_waiting: int
+    most_waiting_bytes: int
     most_calls: int
     ahead_calls: int
     recycle_after_calls: int
@@ -40,6 +41,7 @@ class Terms:
         least = settings.workers_per_version if is_fresh else settings.workers_min
         return cls(
             most_waiting=settings.queue_calls,
+            most_waiting_bytes=settings.queue_bytes,
             most_calls=program.placement.calls_limit or sys.maxsize,
             ahead_calls=1 if is_fresh else settings.ahead_calls,
             recycle_after_calls=1 if is_fresh else settings.recycle_after_calls,

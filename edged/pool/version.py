@@ -100,7 +100,7 @@ class Version:
         """Raises PoolFull."""
         waiting = len(self._queue)
         terms = self._terms
-        if waiting >= terms.most_waiting or waiting + self._running >= terms.most_calls:
+        if self._is_queue_full or waiting + self._running >= terms.most_calls:
             raise self._full()
         self._queue.put(call)
         if self._flush is None:
@@ -312,11 +312,16 @@ class Version:
             if not self._grow(takes_idle=False):
                 return
 
+    @property
+    def _is_queue_full(self) -> bool:
+        queue, terms = self._queue, self._terms
+        return len(queue) >= terms.most_waiting or queue.size_bytes >= terms.most_waiting_bytes
+
     def _full(self) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
         again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self.workers))
-        refusal = PoolFull if waiting >= self._terms.most_waiting else CallsCapped
+        refusal = PoolFull if self._is_queue_full else CallsCapped
         return refusal(queued=waiting, running=self._running, retry_after_ms=again_ms)
 
     def _grow(self, *, takes_idle: bool = True) -> bool:

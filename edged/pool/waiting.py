@@ -19,9 +19,10 @@ DEADLINE_IN_QUEUE: Final = failed(
 
 
 class Waiting:
-    """In the order of their arrival. Full: the owner refuses."""
+    """In the order of their arrival. Full: the owner refuses. size_bytes: of all their inputs."""
 
     def __init__(self) -> None:
+        self.size_bytes = 0
         self._calls: deque[Call] = deque()
 
     def __len__(self) -> int:
@@ -29,16 +30,19 @@ class Waiting:
 
     def put(self, call: Call) -> None:
         self._calls.append(call)
+        self.size_bytes += len(call.input_json)
 
     def put_back(self, calls: Iterable[Call]) -> None:
         """Take back, in front, calls that a worker did not begin."""
         self._calls.extendleft(reversed([*calls]))
+        self._measure()
 
     def take(self, count: int, now_ns: int) -> list[Call]:
         """Return the next calls, answering those whose caller has given up."""
         taken: list[Call] = []
         while self._calls and len(taken) < count:
             call = self._calls.popleft()
+            self.size_bytes -= len(call.input_json)
             if _is_overdue(call, now_ns):
                 call.answer(DEADLINE_IN_QUEUE)
             else:
@@ -47,6 +51,7 @@ class Waiting:
 
     def take_all(self) -> Iterable[Call]:
         taken, self._calls = self._calls, deque()
+        self._measure()
         return taken
 
     def end_overdue(self, now_ns: int) -> None:
@@ -54,12 +59,16 @@ class Waiting:
         overdue = [call for call in self._calls if _is_overdue(call, now_ns)]
         if overdue:
             self._calls = deque(call for call in self._calls if not _is_overdue(call, now_ns))
+            self._measure()
         for call in overdue:
             call.answer(DEADLINE_IN_QUEUE)
 
     def longest_ns(self, now_ns: int) -> int:
         """Return how long the first of them has waited; there must be one."""
         return now_ns - self._calls[0].queued_ns
+
+    def _measure(self) -> None:
+        self.size_bytes = sum(len(call.input_json) for call in self._calls)
 
 
 def _is_overdue(call: Call, now_ns: int) -> bool:

@@ -123,6 +123,24 @@ async def test_a_cap_on_calls_counts_those_that_wait_and_those_that_run():
         pool.submit("spin", b"1", results.append)
 
 
+async def test_a_queue_is_full_of_large_inputs_sooner():
+    async with Pool(PoolSettings(queue_bytes=2_000, workers_per_version=1)) as pool:
+        await pool.load("spin", placed(SPIN, Placement()))
+        results: list[Result] = []
+        pool.submit("spin", b"1", results.append, time_limit_ms=300)
+        await asyncio.sleep(0)  # until it is handed over
+        large = b'"' + b"x" * 1_000 + b'"'
+        for _ in range(2):
+            pool.submit("spin", large, results.append, time_limit_ms=10)
+
+        with pytest.raises(PoolFull, match="2 calls of this program wait"):
+            pool.submit("spin", b"1", results.append)
+
+        await until(lambda: len(results) == 3)
+        pool.submit("spin", b"1", results.append, time_limit_ms=10)
+        await until(lambda: len(results) == 4)
+
+
 async def test_a_full_queue_says_when_to_come_back():
     async with Pool(PoolSettings(queue_calls=8, workers_per_version=1)) as pool:
         await pool.load("slow", SLOW)
