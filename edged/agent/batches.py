@@ -72,15 +72,17 @@ class BatchFolder:
 
     def seal(self, checkpoint: Checkpoint, batch: bytes, *, filtered_by: str = "") -> None:
         """Put a batch on disk; from then on its executions are counted in it and nowhere else."""
-        self._write(checkpoint, batch, filtered_by)
+        content = _packed(checkpoint, batch, filtered_by)
+        with suppress(OSError):  # if not now, at the next seal
+            self._make_room(len(content))
+        self._write(checkpoint.number, content)
         self._unnoted = checkpoint
         with suppress(OSError):  # it is sealed all the same: its own file says up to where
             self._note_last()
-            self._make_room()
 
     def replace(self, number: int, batch: bytes, *, filtered_by: str) -> None:
         """Put a batch in the place of one that was filtered less."""
-        self._write(_header(self._path(number)), batch, filtered_by)
+        self._write(number, _packed(_header(self._path(number)), batch, filtered_by))
 
     def pending(self) -> list[int]:
         """Return the numbers of sealed, unacknowledged batches, oldest first."""
@@ -161,15 +163,15 @@ class BatchFolder:
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
-    def _make_room(self) -> None:
-        """Thin the oldest batches, then let whole ones go, until the folder fits."""
-        excess = self.size_bytes - self._max_bytes
+    def _make_room(self, size_bytes: int) -> None:
+        """Thin the oldest batches, then let whole ones go, until one of that size fits."""
+        excess = self.size_bytes + size_bytes - self._max_bytes
         numbers = self._known()
-        for number in [each for each in numbers[:-1] if each > self._thinned_up_to]:
+        for number in [each for each in numbers if each > self._thinned_up_to]:
             if excess <= 0:
                 return
             excess -= self._thin(number)
-        while excess > 0 and len(numbers) > 1:
+        while excess > 0 and numbers:
             excess -= self._let_go(numbers[0])
             del numbers[0]
 
@@ -210,9 +212,8 @@ class BatchFolder:
             self._sizes, self._numbers = sizes, sorted(sizes)
         return self._numbers
 
-    def _write(self, checkpoint: Checkpoint, batch: bytes, filtered_by: str) -> None:
-        numbers, number = self._known(), checkpoint.number
-        content = _line(checkpoint, filtered_by) + gzip.compress(batch, _COMPRESSION, mtime=0)
+    def _write(self, number: int, content: bytes) -> None:
+        numbers = self._known()
         write_whole(self._path(number), content)
         if number not in self._sizes:
             numbers.append(number)
@@ -228,6 +229,10 @@ class BatchFolder:
 
     def _note(self, checkpoint: Checkpoint) -> None:
         write_whole(self._checkpoint_path, _line(checkpoint))
+
+
+def _packed(checkpoint: Checkpoint, batch: bytes, filtered_by: str) -> bytes:
+    return _line(checkpoint, filtered_by) + gzip.compress(batch, _COMPRESSION, mtime=0)
 
 
 def _line(checkpoint: Checkpoint, filtered_by: str = "") -> bytes:
