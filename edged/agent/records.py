@@ -4,8 +4,8 @@ Pure. Used by: the releaser and the preview. Never: decides what may leave, or s
 """
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,6 +13,9 @@ from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.privacy.filter import PrivacyFilter, Released
 from edged.contract.schema import JsonSchema
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def execution_record(
@@ -82,6 +85,5 @@ def validation_record(
 
 
 def timestamp(text: str) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromisoformat(text))
-    return stamp
+    since_us = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
+    return Timestamp(seconds=since_us // 1_000_000, nanos=since_us % 1_000_000 * 1000)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edged.agent.privacy.detection import Pattern
 
 MAX_BYTES = 256 * 1024  # of one input or output; larger ones are counted, not sent
+KNOWN_OUTPUT_BYTES = 256  # of one whose released form is remembered
+KNOWN_OUTPUTS = 1_024
 REASON_CHARS = 300
 FIELD_HASH_BYTES = 16  # as many as a UUID; enough to tell fields apart
 # Read further than is sent: a cut through an address would hide it from its detector.
@@ -59,7 +61,7 @@ class Released:
 
 
 class PrivacyFilter:
-    """Immutable; a tighter mode is another filter.
+    """Immutable but for what it remembers; a tighter mode is another filter.
 
     key: of `hashing.deployment_key`. hash_inputs: no input's text leaves in balanced either.
     detect: False sends text in balanced as it is; the customer's choice `pii_detection: false`.
@@ -87,6 +89,8 @@ class PrivacyFilter:
         self._scrubbing = Scrubbing(
             detect=detect, patterns=patterns, rules=rules, hashed=self._hashed
         )
+        # A label comes again and again; with the schema that it was looked at under.
+        self._outputs: dict[bytes, tuple[JsonSchema, ReleasedOutput]] = {}
         self._sends_inputs = self.mode is Mode.PERMISSIVE or (
             self.mode is Mode.BALANCED and not hash_inputs
         )
@@ -142,6 +146,17 @@ class PrivacyFilter:
 
     def release_output(self, output_json: bytes, output_schema: JsonSchema) -> ReleasedOutput:
         """Return an output, a program's or an oracle's, as it may leave. Raises Withheld."""
+        if len(output_json) > KNOWN_OUTPUT_BYTES:
+            return self._release_output(output_json, output_schema)
+        known = self._outputs.get(output_json)
+        if known is None or known[0] is not output_schema:
+            known = output_schema, self._release_output(output_json, output_schema)
+            if len(self._outputs) >= KNOWN_OUTPUTS:
+                self._outputs.clear()
+            self._outputs[output_json] = known
+        return known[1]
+
+    def _release_output(self, output_json: bytes, output_schema: JsonSchema) -> ReleasedOutput:
         with _failing_closed():
             value = _read(output_json)
             spelled = canonical(value)

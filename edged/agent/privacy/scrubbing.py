@@ -5,6 +5,7 @@ Pure. Used by: the filter. Never: records what was erased, only where and of whi
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ MAX_DEPTH = 64
 # Keys that say nothing alone: {"phone": {"value": 4155550100}} is read as "phone value".
 _GENERIC_KEYS = frozenset({"home", "no", "num", "number", "raw", "text", "value", "work"})
 _MIN_DIGITS = 7  # a telephone number; shorter numbers name nobody
+_MAX_KEY_CHARS = 64  # of those whose spans are remembered
 MASK = "***"
 _GONE = object()  # stands for a dropped field while its members are put together
 
@@ -102,7 +104,7 @@ class _Scrubber:
     ) -> Any:
         clean: dict[str, Any] = {}
         for key, value in members.items():
-            spans = self._find(key)
+            spans = self._find_in_key(key)
             name = _unused(_replace(key, spans), clean)
             beside = f"{context} {key}" if key.lower() in _GENERIC_KEYS else key
             inner = path_to(path, name)
@@ -136,6 +138,12 @@ class _Scrubber:
     def _note(self, spans: list[Span], path: str) -> None:
         self.erased += [Erasure(path=path, kind=span.kind) for span in spans]
 
+    def _find_in_key(self, key: str) -> list[Span]:
+        """Keys come again and again."""
+        if len(key) > _MAX_KEY_CHARS or not self._how.detect:
+            return self._find(key)
+        return _spans_of_key(key, tuple(self._how.patterns))
+
     def _find(self, text: str, context: str = "") -> list[Span]:
         if not self._how.detect:
             return []
@@ -143,6 +151,13 @@ class _Scrubber:
         from edged.agent.privacy import detection
 
         return detection.find(text, context, self._how.patterns)
+
+
+@lru_cache(1_024)
+def _spans_of_key(key: str, patterns: tuple["Pattern", ...]) -> list[Span]:
+    from edged.agent.privacy import detection
+
+    return detection.find(key, patterns=patterns)
 
 
 def _replace(text: str, spans: list[Span]) -> str:
