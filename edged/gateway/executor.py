@@ -154,11 +154,10 @@ class Executor:
 def _fill(execution: Execution, task: ServedTask, result: Result) -> None:
     """Carry the program's result over; an output that breaks the schema is the program's error."""
     execution.status = STATUS[result.outcome]
-    is_timeout = result.outcome is Outcome.TIMEOUT
-    # A caller who waits for less than the program may take is not the program's fault either.
-    execution.is_cut_by_caller &= is_timeout
-    execution.is_cut_by_caller |= result.cut_by_caller
     if result.outcome is not Outcome.SUCCESS:
+        # A caller who waits for less than the program may take is not the program's fault either.
+        execution.is_cut_by_caller &= result.outcome is Outcome.TIMEOUT
+        execution.is_cut_by_caller |= result.cut_by_caller
         execution.error_type = result.error_type
         execution.error_message = result.error_message
         return
@@ -166,6 +165,7 @@ def _fill(execution: Execution, task: ServedTask, result: Result) -> None:
         task.check_output(execution.version, result.output_json)
     except OutputRefused as error:
         execution.status = STATUS[Outcome.ERROR]
+        execution.is_cut_by_caller = False
         execution.error_type = error.code
         execution.error_message = str(error)
         return

@@ -98,11 +98,12 @@ class Version:
 
     def enqueue(self, call: Call) -> None:
         """Raises PoolFull."""
-        waiting = len(self._queue)
-        terms = self._terms
-        if self._is_queue_full or waiting + self._running >= terms.most_calls:
-            raise self._full()
-        self._queue.put(call)
+        queue, terms = self._queue, self._terms
+        waiting = len(queue)
+        is_full = waiting >= terms.most_waiting or queue.size_bytes >= terms.most_waiting_bytes
+        if is_full or waiting + self._running >= terms.most_calls:
+            raise self._refusal(PoolFull if is_full else CallsCapped)
+        queue.put(call)
         if self._flush is None:
             self._flush = self._loop.call_soon(self._hand_over)
 
@@ -312,17 +313,11 @@ class Version:
             if not self._grow(takes_idle=False):
                 return
 
-    @property
-    def _is_queue_full(self) -> bool:
-        queue, terms = self._queue, self._terms
-        return len(queue) >= terms.most_waiting or queue.size_bytes >= terms.most_waiting_bytes
-
-    def _full(self) -> PoolFull:
+    def _refusal(self, kind: type[PoolFull]) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
         again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self.workers))
-        refusal = PoolFull if self._is_queue_full else CallsCapped
-        return refusal(queued=waiting, running=self._running, retry_after_ms=again_ms)
+        return kind(queued=waiting, running=self._running, retry_after_ms=again_ms)
 
     def _grow(self, *, takes_idle: bool = True) -> bool:
         """Ask for one more worker; tell whether it will come."""

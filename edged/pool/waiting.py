@@ -43,7 +43,7 @@ class Waiting:
         while self._calls and len(taken) < count:
             call = self._calls.popleft()
             self.size_bytes -= len(call.input_json)
-            if _is_overdue(call, now_ns):
+            if 0 < call.deadline_ns <= now_ns:
                 call.answer(DEADLINE_IN_QUEUE)
             else:
                 taken.append(call)
@@ -56,9 +56,9 @@ class Waiting:
 
     def end_overdue(self, now_ns: int) -> None:
         """Answer those whose caller has given up."""
-        overdue = [call for call in self._calls if _is_overdue(call, now_ns)]
+        overdue = [call for call in self._calls if 0 < call.deadline_ns <= now_ns]
         if overdue:
-            self._calls = deque(call for call in self._calls if not _is_overdue(call, now_ns))
+            self._calls = deque(call for call in self._calls if not 0 < call.deadline_ns <= now_ns)
             self._measure()
         for call in overdue:
             call.answer(DEADLINE_IN_QUEUE)
@@ -69,7 +69,3 @@ class Waiting:
 
     def _measure(self) -> None:
         self.size_bytes = sum(len(call.input_json) for call in self._calls)
-
-
-def _is_overdue(call: Call, now_ns: int) -> bool:
-    return 0 < call.deadline_ns <= now_ns
