@@ -2,21 +2,30 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from edged.agent.applier import Applier
+from edged.agent.batches import BatchFolder
+from edged.agent.erasures import ErasureFolder, Request
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.hashing import KEY_BYTES
 from edged.agent.privacy.modes import Mode
 from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
+from edged.agent.store import ArtifactStore
+from edged.agent.telemetry import Batcher
+from edged.datasets.archives import archive
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sampler
-from edged.deployment.telling import Privacy
+from edged.deployment.telling import Privacy, Telemetry
+from tests.edged.agent.erasing import DAY_S, MARKER, TODAY_S, execution, outcome, validation, write
 from tests.fakes.clock import FakeClock
+from tests.fakes.gateway import FakeGateway
 from tests.fakes.http_oracle import HttpOracleServer
 
 
@@ -75,3 +84,46 @@ def oracle_server() -> Iterator[HttpOracleServer]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+@pytest.fixture
+async def gateway(layout, tmp_path):
+    async with FakeGateway(layout, tmp_path / "g.sock") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def applier(layout, gateway):
+    return Applier(layout, ArtifactStore(layout), gateway.path)
+
+
+@pytest.fixture
+def filled(layout, make_releaser, recorder, clock):
+    """A data_dir in which one subject is in every kind of file; another is in all of them too."""
+    archived = write(
+        layout, "executions", TODAY_S - DAY_S, execution(1, f"it is {MARKER}"), execution(2, "Bee")
+    )
+    archive(archived, None)
+    write(layout, "executions", TODAY_S, execution(3, MARKER.upper()), execution(4, "Bee"))
+    write(layout, "validations", TODAY_S, validation(3, MARKER.upper()), validation(4, "Bee"))
+    write(layout, "outcomes", TODAY_S, outcome(3), outcome(4), outcome(2, {"name": MARKER}))
+    torn = layout.log("spam", "executions") / "2025-11-24.jsonl.torn"
+    torn.write_bytes(f'{{"execution_id":"x","input":"{MARKER}\n"a tail of Bee\n'.encode())
+    folder = BatchFolder(layout)
+    releaser = make_releaser("permissive")
+    Batcher(layout, folder, Telemetry(), releaser, recorder, "log-1", clock, clock).flush()
+    return layout
+
+
+@pytest.fixture
+def request_(filled) -> Request:
+    """A request as the command leaves it, when it found nothing itself."""
+    request = Request(
+        erasure_id="e1",
+        task="spam",
+        matches=[MARKER],
+        execution_ids=[],
+        requested_at=time.time(),
+    )
+    ErasureFolder(filled).add(request)
+    return request

@@ -33,7 +33,6 @@ from edged.deployment import Deployment
 from edged.deployment.telling import Telemetry
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
-from tests.fakes.gateway import FakeGateway
 from tests.fakes.home import FakeHome
 
 NOW = datetime.now(UTC)
@@ -43,12 +42,6 @@ NOW = datetime.now(UTC)
 async def home():
     async with FakeHome() as home:
         yield home
-
-
-@pytest.fixture
-async def gateway(layout, tmp_path):
-    async with FakeGateway(layout, tmp_path / "g.sock") as gateway:
-        yield gateway
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from edged.agent.applier import Applier, Target
+from edged.agent.applier import Target
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.rollout_file import RolloutFolder, RolloutState
 from edged.agent.rollouts import Rollouts, Trial
@@ -22,23 +22,11 @@ from edged.decisions.progress import Command, CommandKind
 from edged.decisions.routing import Routes
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
-from tests.fakes.gateway import FakeGateway
 from tests.fakes.judge import SlowJudge
 
 STAGES = tuple(Stage(weight=w, min_executions=50, min_duration_s=0) for w in (0.1, 0.5, 1.0))
 WHISPER = 'def run(input_data):\n    return input_data["text"].lower()\n'
 SPINS = "def run(input_data):\n    while True:\n        pass\n"
-
-
-@pytest.fixture
-async def gateway(layout, tmp_path):
-    async with FakeGateway(layout, tmp_path / "g.sock") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def applier(layout, gateway):
-    return Applier(layout, ArtifactStore(layout), gateway.path)
 
 
 @pytest.fixture

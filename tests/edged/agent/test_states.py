@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent.applier import Applier
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.home_settings import HomeSettings
@@ -21,22 +20,10 @@ from edged.decisions.routing import Routes
 from edged.deployment import Deployment
 from edged.pool.pool import Pool
 from edged.pool.settings import PoolSettings
-from tests.fakes.gateway import FakeGateway
 from tests.fakes.home import DEPLOYMENT, FakeHome
 
 WHISPER = 'def run(input_data):\n    return input_data["text"].lower()\n'
 PLAN = wire.RolloutPlan(rollout_id="r1", stages=[wire.RolloutStage(weight=0.1)], is_automatic=True)
-
-
-@pytest.fixture
-async def gateway(layout, tmp_path):
-    async with FakeGateway(layout, tmp_path / "g.sock") as gateway:
-        yield gateway
-
-
-@pytest.fixture
-def applier(layout, gateway):
-    return Applier(layout, ArtifactStore(layout), gateway.path)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from edged.datasets.layout import Layout
 from edged.gateway.http1 import Answer
 from edged.gateway.http_server import HttpServer
 from edged.rpc.limits import KIB, Limits
@@ -114,3 +115,10 @@ async def until(condition: Callable[[], Any]) -> None:
     """Let the loop turn until something holds; the test's own timeout bounds it."""
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def layout(tmp_path):
+    layout = Layout(tmp_path / "data")
+    layout.state.mkdir(parents=True)
+    return layout

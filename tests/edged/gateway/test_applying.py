@@ -8,7 +8,6 @@ import pytest
 
 from edged.agent.store import ArtifactStore
 from edged.artifacts.archive import SelfTest, open_folder, pack
-from edged.datasets.layout import Layout
 from edged.decisions.routing import Arm, Route, Routes
 from edged.gateway import preparing
 from edged.gateway.catalog import Catalog
@@ -23,13 +22,6 @@ SPINS = (
 )
 EXAMPLES = (SelfTest(input={"text": "hi"}, output="HI"),)
 PLACEMENTS = {"shout": Placement(calls_limit=1)}
-
-
-@pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "data")
-    layout.state.mkdir(parents=True)
-    return layout
 
 
 @pytest.fixture

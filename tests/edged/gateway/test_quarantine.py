@@ -12,7 +12,6 @@ from edged.agent.quarantines import Quarantines
 from edged.agent.store import ArtifactStore
 from edged.artifacts.archive import pack
 from edged.artifacts.quarantine import QuarantineFile
-from edged.datasets.layout import Layout
 from edged.decisions.routing import Arm, Route, Routes, without
 from edged.gateway.catalog import Catalog
 from edged.gateway.control import Control
@@ -27,13 +26,6 @@ CRASHES = (
 )
 CRASH = b'{"text": "crash"}'
 SETTINGS = PoolSettings(quarantine_crashes=2)
-
-
-@pytest.fixture
-def layout(tmp_path):
-    layout = Layout(tmp_path / "data")
-    layout.state.mkdir(parents=True)
-    return layout
 
 
 @pytest.fixture

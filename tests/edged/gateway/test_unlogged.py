@@ -1,17 +1,9 @@
 """What was answered without a line is told to the agent as soon as the disk permits."""
 
-import pytest
-
 from edged.datasets.layout import Layout
 from edged.datasets.unlogged import UnloggedNotes
 from edged.gateway.counters import Counters
 from edged.gateway.unlogged import UnloggedTeller
-
-
-@pytest.fixture
-def layout(tmp_path) -> Layout:
-    (tmp_path / "state").mkdir()
-    return Layout(tmp_path)
 
 
 def told(layout: Layout) -> dict[str, int]:
