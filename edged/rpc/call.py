@@ -69,8 +69,10 @@ class Call(Stream):
     # Reading
 
     async def read(self) -> bytes | None:
-        """Return the next message; None after the last. Raises CallEnded."""
+        """Return the next message; None after the last. Raises CallEnded, CancelledError."""
         while not self._messages:
+            if self.is_cancelled:  # also where it is read in a task of its own
+                raise asyncio.CancelledError
             if self.is_finished:
                 raise CallEnded
             if self.is_request_ended:

@@ -10,6 +10,7 @@ the owner bounds the sum: one slow handler then holds up nobody else.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final, cast
 
@@ -31,7 +32,7 @@ _ENHANCE_YOUR_CALM: Final = 11
 _GOAWAY_CALM: Final = bytes.fromhex("00000807000000000000000000" + "0000000b")
 
 
-class Http2(asyncio.Protocol):
+class Http2(asyncio.Protocol, ABC):
     """The server's end of a connection; a subclass says what its events mean."""
 
     _acts: ClassVar[dict[type, Callable[[Any, Any], None]]] = {}
@@ -71,28 +72,28 @@ class Http2(asyncio.Protocol):
 
     # What the subclass says
 
-    def on_request(self, event: ngh2.RequestReceived) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def on_request(self, event: ngh2.RequestReceived) -> None: ...
 
-    def on_data(self, event: ngh2.DataReceived) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def on_data(self, event: ngh2.DataReceived) -> None: ...
 
-    def on_trailers(self, event: ngh2.TrailersReceived) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def on_trailers(self, event: ngh2.TrailersReceived) -> None: ...
 
     def on_closed(self, event: ngh2.StreamClosed) -> None:
         self._early.discard(event.stream_id)
         if self._room:
             self._wake(event.stream_id)
 
-    def on_pong(self, event: ngh2.PingAcknowledged) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def on_pong(self, event: ngh2.PingAcknowledged) -> None: ...
 
     def on_sent(self) -> None:
         """Everything that could be sent was given to the transport."""
 
-    def on_lost(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def on_lost(self) -> None: ...
 
     # The transport
 

@@ -6,6 +6,7 @@ A raw call is the whole cost of a hot unary method beside the handler: one objec
 task, no context, no queue.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ log = structlog.get_logger(__name__)
 RawHandler = Callable[[bytes, "RawCall"], None]
 
 
-class Stream:
+class Stream(ABC):
     """What every inbound call has. deadline_s: on the loop's clock."""
 
     __slots__ = (
@@ -63,17 +64,17 @@ class Stream:
         """The request's; an unknown one was refused when the stream opened."""
         return self.headers.get(b"grpc-encoding", b"identity")
 
+    @abstractmethod
     def take(self, data: bytes, *, is_end: bool) -> None:
         """Take request bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def closed(self) -> None:
         """Take note that the client is gone, or has its answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
         """End the call with a status; later ends are ignored."""
-        raise NotImplementedError
 
     def reject(self, error: MessageTooLarge | MessageMalformed) -> None:
         if isinstance(error, MessageTooLarge):

@@ -4,6 +4,7 @@ Used by: scripts/bench and scripts/chaos. Never: leaves the folder, or what was 
 """
 
 import argparse
+import math
 import shutil
 import signal
 import sys
@@ -12,6 +13,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
+
+
+def count(text: str) -> int:
+    """Read an option of at least one."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {number}")
+    return number
+
+
+def amount(text: str) -> float:
+    """Read an option above nothing."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
+    return number
 
 
 def choose(

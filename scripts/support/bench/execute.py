@@ -13,6 +13,7 @@ from typing import Any
 
 from loopai.answers import write_request
 
+from scripts.support import menu
 from scripts.support.artifacts import write_artifact
 from scripts.support.bench import empty
 from scripts.support.bench.cases import compare
@@ -53,8 +54,8 @@ OUTPUT_SCHEMA = {"enum": ["spam", "ham"]}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=5, help="of each case, over all rounds")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=menu.amount, default=5, help="of each case in all")
+    parser.add_argument("--rounds", type=menu.count, default=5)
 
 
 def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

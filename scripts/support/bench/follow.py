@@ -23,6 +23,7 @@ from loopai.controlplane import ControlPlane
 from edged.datasets.layout import Layout
 from edged.datasets.records import Execution, Timestamps, render
 from edged.datasets.writer import LogWriter
+from scripts.support import menu
 from scripts.support.bench.execute import TEXT
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
 
@@ -35,8 +36,8 @@ CASES = {"counted": "strict", "sampled": "balanced"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=15, help="of each live case")
-    parser.add_argument("--rate", type=int, default=10_000, help="lines a second, live")
+    parser.add_argument("--seconds", type=menu.amount, default=15, help="of each live case")
+    parser.add_argument("--rate", type=menu.count, default=10_000, help="lines a second, live")
     parser.add_argument("--backlog-gb", type=float, default=5, help="0: leave the backlog out")
 
 

@@ -22,6 +22,7 @@ import uvloop
 
 from edged.pool.pool import Outcome, Pool, ProgramSource, Result
 from edged.pool.settings import PoolSettings
+from scripts.support import menu
 from scripts.support.bench.execute import PROGRAM, TEXT
 from scripts.support.processes import children, parent_of
 
@@ -50,8 +51,8 @@ def run(input_data):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=5, help="of each throughput case")
-    parser.add_argument("--repeat", type=int, default=30, help="of each deadline and recovery")
+    parser.add_argument("--seconds", type=menu.amount, default=5, help="of each throughput case")
+    parser.add_argument("--repeat", type=menu.count, default=30, help="of deadlines and recoveries")
 
 
 def run(_folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

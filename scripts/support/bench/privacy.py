@@ -17,6 +17,7 @@ import orjson
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.hashing import KEY_BYTES
 from edged.agent.privacy.modes import Mode
+from scripts.support import menu
 
 CHARS = 1_500
 WARM = 50
@@ -31,7 +32,7 @@ SECRETS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--texts", type=int, default=1_000)
+    parser.add_argument("--texts", type=menu.count, default=1_000)
     parser.add_argument("--file", type=Path, help="real texts: JSON lines with a `text`")
 
 

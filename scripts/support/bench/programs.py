@@ -25,6 +25,7 @@ import structlog
 
 from edged.pool.pool import Outcome, Pool, ProgramSource, Result
 from edged.pool.settings import PoolSettings
+from scripts.support import menu
 from scripts.support.rows import Row, read_rows
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = os.environ.get("LOOPAI_TEST_DATA", str(ROOT.parent / "shared" / "data"))
     parser.add_argument("--data", type=Path, default=Path(data), help="holds text/*.jsonl")
     parser.add_argument("--rows", type=int, default=3_000, help="to learn from, a set; 0: all")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=menu.count, default=5)
 
 
 def run(_folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

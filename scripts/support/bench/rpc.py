@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from scripts.support import menu
 from scripts.support.bench import empty
 from scripts.support.bench.cases import compare
 from scripts.support.bench.load import Target, generator_name, measure
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=5, help="of each case and server, over all rounds"
     )
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=menu.count, default=5)
 
 
 def run(folder: Path, options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:

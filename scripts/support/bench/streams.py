@@ -18,6 +18,7 @@ import trustme
 from loopai.controlplane import ControlPlane
 from loopai.security import Tls
 
+from scripts.support import menu
 from scripts.support.bench.light_edge import LightEdge
 from scripts.support.stack import ControlPlaneProcess
 
@@ -30,7 +31,7 @@ Say = Callable[[str], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--streams", type=int, default=1_000, help="how many [default: 1000]")
+    parser.add_argument("--streams", type=menu.count, default=1_000, help="[default: 1000]")
 
 
 def run(folder: Path, options: argparse.Namespace, say: Say) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from loopai.controlplane import ControlPlane
 
 from edged.agent.telemetry import UNLOGGED
+from scripts.support import menu
 from scripts.support.chaos.kill import TASK, Load, counted, publish
 from scripts.support.chaos.mounts import SmallDisk, enter_private_mounts
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
@@ -41,7 +42,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", choices=POLICIES, action="append", help="default: both")
-    parser.add_argument("--seconds", type=float, default=2, help="of each fault, once it is seen")
+    parser.add_argument("--seconds", type=menu.amount, default=2, help="of each fault once seen")
 
 
 def is_good(report: dict[str, Any]) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from loopai.answers import write_request
 
+from scripts.support import menu
 from scripts.support.artifacts import write_artifact
 from scripts.support.bench.execute import EXECUTE, INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
 from scripts.support.rpc.caller import framed
@@ -67,7 +68,7 @@ class Load:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--restarts", type=int, default=20)
+    parser.add_argument("--restarts", type=menu.count, default=20)
 
 
 def is_good(report: dict[str, Any]) -> bool:

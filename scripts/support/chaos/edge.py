@@ -17,6 +17,7 @@ from typing import Any
 
 from loopai.controlplane import ControlPlane
 
+from scripts.support import menu
 from scripts.support.cable import Cable
 from scripts.support.chaos.kill import EDGE, TASK, Load, counted, publish
 from scripts.support.processes import children
@@ -30,9 +31,9 @@ VICTIMS = ("gateway", "zygote", "worker", "agent", "supervisor")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--executions", type=int, default=20_000, help="answers to wait for")
-    parser.add_argument("--callers", type=int, default=32)
-    parser.add_argument("--seconds", type=float, default=900, help="give up after this time")
+    parser.add_argument("--executions", type=menu.count, default=20_000, help="answers to wait for")
+    parser.add_argument("--callers", type=menu.count, default=32)
+    parser.add_argument("--seconds", type=menu.amount, default=900, help="give up after this time")
     parser.add_argument("--seed", type=int, default=None, help="of what is killed when")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from loopai.answers import write_request
 
+from scripts.support import menu
 from scripts.support.artifacts import write_artifact
 from scripts.support.bench.execute import EXECUTE, INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
 from scripts.support.bench.load import Target, measure_steady
@@ -36,7 +37,7 @@ ECHO_INPUT = {"type": "object", "properties": {"text": {"type": "string"}}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=60, help="at least 50, to see all act")
+    parser.add_argument("--seconds", type=menu.amount, default=60, help="50 and more show all act")
 
 
 def is_good(report: dict[str, Any]) -> bool:

@@ -22,6 +22,7 @@ import grpc
 from loopai import AsyncEdgeClient
 from loopai.controlplane import ControlPlane
 
+from scripts.support import menu
 from scripts.support.bench.execute import INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
 from scripts.support.processes import children
 from scripts.support.stack import ControlPlaneProcess, EdgeProcess, until
@@ -88,7 +89,7 @@ class Load:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=menu.amount, default=30)
 
 
 def is_good(report: dict[str, Any]) -> bool:

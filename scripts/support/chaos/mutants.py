@@ -21,6 +21,7 @@ from edged.pool.pool import Outcome, Pool, ProgramSource
 from edged.pool.settings import PoolSettings
 from edged.pool.verdicts import Cause, refusal_of
 from edged.sandbox.refusals import ProgramRefused
+from scripts.support import menu
 from scripts.support.mutation import mutants
 
 CALLS: Final = 2
@@ -39,7 +40,7 @@ _UNEXPLAINED_ERRORS: Final = frozenset({"worker_crashed", "worker_exited", "work
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--programs", type=int, default=10_000)
+    parser.add_argument("--programs", type=menu.count, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
 
 

@@ -24,6 +24,7 @@ import grpc
 from loopai import AsyncEdgeClient
 from loopai.answers import write_request
 
+from scripts.support import menu
 from scripts.support.artifacts import write_artifact
 from scripts.support.bench.execute import EXECUTE, INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
 from scripts.support.bench.load import Target, measure_steady
@@ -100,8 +101,8 @@ class Callers:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=30, help="of killing")
-    parser.add_argument("--slow-seconds", type=float, default=10, help="beside the slow task")
+    parser.add_argument("--seconds", type=menu.amount, default=30, help="of killing")
+    parser.add_argument("--slow-seconds", type=menu.amount, default=10, help="beside the slow task")
 
 
 def is_good(report: dict[str, Any]) -> bool:

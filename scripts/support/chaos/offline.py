@@ -20,6 +20,7 @@ from loopai.controlplane import ControlPlane
 
 from edged.agent.batches import BatchFolder
 from edged.datasets.layout import Layout
+from scripts.support import menu
 from scripts.support.cable import Cable
 from scripts.support.chaos.kill import TASK, Load, counted, publish
 from scripts.support.faketime import FakedClock
@@ -38,11 +39,11 @@ EDGE = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--days", type=int, default=7)
-    parser.add_argument("--day-s", type=float, default=20, help="true seconds that a day takes")
-    parser.add_argument("--batches-per-s", type=int, default=20, help="home's pace")
-    parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--callers", type=int, default=4)
+    parser.add_argument("--days", type=menu.count, default=7)
+    parser.add_argument("--day-s", type=menu.amount, default=20, help="seconds that a day takes")
+    parser.add_argument("--batches-per-s", type=menu.count, default=20, help="home's pace")
+    parser.add_argument("--pairs", type=menu.count, default=7)
+    parser.add_argument("--callers", type=menu.count, default=4)
 
 
 def is_good(report: dict[str, Any]) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from loopai.answers import write_request
 
+from scripts.support import menu
 from scripts.support.artifacts import write_artifact
 from scripts.support.bench.execute import EXECUTE, INPUT_SCHEMA, OUTPUT_SCHEMA, PROGRAM, TEXT
 from scripts.support.bench.load import Sample, Target, measure, measure_steady
@@ -29,8 +30,8 @@ PROCESSES = ("gateway", "agent")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, help="calls a second [default: half of the maximum]")
+    parser.add_argument("--minutes", type=menu.amount, default=60)
+    parser.add_argument("--rate", type=menu.amount, help="calls a second [default: half of all]")
 
 
 def is_good(report: dict[str, Any]) -> bool:

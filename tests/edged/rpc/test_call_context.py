@@ -263,6 +263,29 @@ async def test_a_caller_that_disconnects_cancels_its_handlers(serve, connect):
     await call.finish()
 
 
+async def test_a_caller_that_disconnects_cancels_a_read_with_a_limit(serve_ours, connect):
+    """Python 3.11's wait_for would give what the read ended with, and lose the cancellation."""
+    has_begun, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def read(_requests, context):
+        has_begun.set()
+        try:
+            await asyncio.wait_for(context.read(), 10)
+        except BaseException as error:
+            ended.set_result(type(error))
+            raise
+
+    served = await serve_ours(stream_stream=read)
+    caller = connect(served.target)
+    call = caller.begin("stream_stream")
+    await has_begun.wait()
+
+    await caller.close()
+
+    assert await asyncio.wait_for(ended, 10) is asyncio.CancelledError
+    await call.finish()
+
+
 async def test_calls_above_the_maximum_are_refused_at_once(serve, connect):
     has_begun, may_end = asyncio.Event(), asyncio.Event()
 
