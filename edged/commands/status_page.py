@@ -23,7 +23,7 @@ def _head(found: Mapping[str, Any]) -> Iterator[str]:
     edged = found["edged"]
     state = "runs" if found["running"] else "does not run"
     since = f", since {edged['started_at']}" if found["running"] and edged else ""
-    yield f"edged {edged.get('version', '')} {state}{since}"
+    yield " ".join(filter(None, ("edged", edged.get("version"), f"{state}{since}")))
     for problem in found["problems"]:
         yield _row("PROBLEM", problem)
     if edged.get("grpc"):
