@@ -87,7 +87,9 @@ async def test_connections_wait_in_the_inherited_socket_for_the_successor(connec
     before = await connect(target).call("unary_unary", b"1")
     await first.stop(0)
 
-    waiting = asyncio.ensure_future(connect(target).call("unary_unary", b"2", timeout=20))
+    # Channels share connections: another one would be given the first, which is about to close.
+    other = connect(target, options=(("grpc.use_local_subchannel_pool", 1),))
+    waiting = asyncio.ensure_future(other.call("unary_unary", b"2", timeout=20))
     await asyncio.sleep(0.05)  # the connection is in the backlog now, or comes later: both must do
     second = await start()
     after = await waiting
