@@ -25,25 +25,38 @@ from edged.sandbox.names import (
     fold,
     is_magic,
 )
+from edged.sandbox.permits import Permits
 from edged.sandbox.refusals import RefusalList
 
 _PYTHON_BUILTINS = frozenset(dir(builtins))
 
 
-def fold_names(tree: ast.Module, given: frozenset[str], refusals: RefusalList) -> None:
+def fold_names(
+    tree: ast.Module, given: frozenset[str], permits: Permits, refusals: RefusalList
+) -> None:
     """Rewrite the names of `tree` in place. given: the builtins that programs may use."""
-    _Folding(tree, given, refusals).run(tree)
+    _Folding(tree, given, permits, refusals).run(tree)
 
 
 def bound_names(tree: ast.AST) -> frozenset[str]:
     """Return every name that the program binds, anywhere and in whatever way."""
     found: set[str] = set()
     for node in ast.walk(tree):
-        found.update(_bindings(node))
+        found.update(bindings(node))
     return frozenset(found)
 
 
-def _bindings(node: ast.AST) -> Iterator[str]:
+def function_names(tree: ast.AST) -> frozenset[str]:
+    """Return the names that nothing but plain functions are bound to."""
+    functions: set[str] = set()
+    others: set[str] = set()
+    for node in ast.walk(tree):
+        is_plain = isinstance(node, ast.FunctionDef) and not node.decorator_list
+        (functions if is_plain else others).update(bindings(node))
+    return frozenset(functions - others)
+
+
+def bindings(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name
@@ -62,8 +75,11 @@ def _bindings(node: ast.AST) -> Iterator[str]:
 
 
 class _Folding:
-    def __init__(self, tree: ast.Module, given: frozenset[str], refusals: RefusalList) -> None:
+    def __init__(
+        self, tree: ast.Module, given: frozenset[str], permits: Permits, refusals: RefusalList
+    ) -> None:
         self._refusals = refusals
+        self._permits = permits
         self._bound = bound_names(tree)
         self._parameters = frozenset(
             node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)
@@ -152,7 +168,7 @@ class _Folding:
 
     def _fold_name(self, node: Any, class_name: str) -> None:
         is_load = isinstance(node.ctx, ast.Load)
-        if node in self._second_names:
+        if node in self._second_names or node in self._permits:
             return
         if (is_load and node.id == "__name__") or (
             not is_load and class_name and node.id == "__slots__"
@@ -183,7 +199,7 @@ class _Folding:
 
     def _fold_attribute(self, node: Any, class_name: str) -> None:
         is_known_magic = node.attr == "__name__" or node.attr in METHODS
-        is_plain = is_known_magic or node.attr in self._named_tuple_members
+        is_plain = is_known_magic or node.attr in self._named_tuple_members or node in self._permits
         if not (is_plain and isinstance(node.ctx, ast.Load)):
             node.attr = self._attribute(node, node.attr, class_name)
 

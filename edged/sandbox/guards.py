@@ -19,7 +19,8 @@ from types import (
 from typing import ClassVar
 
 from edged.sandbox.formatting import TemplateFormatter
-from edged.sandbox.names import GUARDED_ATTRIBUTES, OWN, fold_attribute, unfold
+from edged.sandbox.names import BAR, GUARDED_ATTRIBUTES, METHODS, OWN, fold_attribute, unfold
+from edged.sandbox.permits import CLASS_OF, HASH, SET
 
 PROGRAM_FILE = "program.py"
 """The file name in every code object of a program: how its functions are told from ours."""
@@ -45,6 +46,10 @@ def is_own_function(value: object) -> bool:
 
 
 class Guards:
+def is_named_tuple(kind: type) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
     """The hooks of one program.
 
     bases: the classes of Python's that a program may inherit from. visible_types: those that type()
@@ -79,6 +84,9 @@ class Guards:
             "_Exception_": Exception,
             "_ClassVar_": ClassVar,
         }
+            HASH: hash,
+            CLASS_OF: self.type_of,
+            SET: self.set_on_frozen,
 
     def builtins(self) -> dict[str, object]:
         """Return the builtins that need a guard.
@@ -117,6 +125,8 @@ class Guards:
     def guarded(self, owner: object, name: str) -> object:
         """Read one of GUARDED_ATTRIBUTES, or a safe stand-in where Python's own is not."""
         value = getattr(owner, name)
+        if name == "obj" and not _has_own_fields(owner):
+            raise AttributeError("'obj' can be read from the program's own objects only")
         kind = type(value)
         if kind is BuiltinMethodType and isinstance(value.__self__, str):
             return functools.partial(self._formats[name], value.__self__)
@@ -143,6 +153,10 @@ class Guards:
         return getattr(owner, name)
 
     def check_bases(self, defined: tuple[str, ...], *bases: object) -> tuple[object, ...]:
+    def set_on_frozen(self, owner: object, name: object, value: object) -> None:
+        """Set an attribute past the `__setattr__` of a frozen dataclass."""
+        object.__setattr__(self.store(owner), fold_attribute(name), value)
+
         """Return `bases` if a class defining these magic methods may have them, or TypeError."""
         for base in bases:
             plain = base.__origin__ if type(base) is GenericAlias else base
@@ -180,12 +194,11 @@ class Guards:
     def type_of(self, value: object) -> type:
         """Return the class of a value; TypeError where programs have no use for it."""
         kind = type(value)
-        is_named_tuple = issubclass(kind, tuple) and hasattr(kind, "_fields")
         if (
             is_own_class(kind)
             or kind in self._visible_types
             or issubclass(kind, Exception)
-            or is_named_tuple
+            or is_named_tuple(kind)
         ):
             return kind
         raise TypeError(
@@ -201,6 +214,12 @@ def name_of(owner: object) -> object:
     """Read `__name__`, in the program's own spelling."""
     name = owner.__name__  # type: ignore[attr-defined]
     return unfold(name) if type(name) is str else name
+def _has_own_fields(owner: object) -> bool:
+    """Whether what an attribute holds is the program's affair: Python sets `obj` on errors."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    return (is_own_class(cls) or is_named_tuple(cls)) and not issubclass(cls, BaseException)
+
+
 
 
 def _check_scalar(defined: tuple[str, ...], classes: list[type]) -> None:

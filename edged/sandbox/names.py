@@ -18,15 +18,17 @@ BAR = "\u01c0"
 
 OWN = "__own__"  # the mark in every class body of a program; no program can spell it
 
-GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "mapping", "register"})
-"""Fine on a program's own objects, dangerous on some of Python's: they go through a guard."""
+GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "mapping", "obj", "register"})
+"""Fine on a program's own objects, dangerous on some of Python's: they go through a guard.
+
+`AttributeError.obj` hands out the object that a library stumbled over (CVE-2024-47532).
+"""
 
 BLOCKED_ATTRIBUTES = INSPECT_ATTRIBUTES | {
     "co_consts", "co_filename", "co_names", "co_varnames",
     "f_lasti", "f_lineno", "tb_lasti", "tb_lineno",
     "gi_running", "gi_suspended", "cr_running", "cr_suspended", "ag_running", "ag_suspended",
     "mro",
-    "obj",  # AttributeError.obj hands out the object a library stumbled over (CVE-2024-47532)
 }  # fmt: skip
 
 _BINARY = (
@@ -108,7 +110,7 @@ ADVICE = {
     "dir": "keep values in a dict",
     "delattr": "keep values in a dict",
     "id": "compare with 'is' or by value",
-    "hash": "it differs between processes: use the value itself as the key",
+    "hash": "it differs between processes: use the value itself as the key; __hash__ may call it",
     "memoryview": "use bytes",
     "BaseException": "use Exception",
     "BaseExceptionGroup": "use Exception",
@@ -121,7 +123,7 @@ ADVICE = {
     "__class__": "use type(x)",
     "__dict__": "keep values in a dict",
     "__import__": "use an import statement",
-    "__setattr__": "assign the attribute, or build a new object",
+    "__setattr__": "assign it; __post_init__ may say object.__setattr__(self, 'name', value)",
     "mro": "use isinstance",
     "_missing_": "look the value up in a classmethod of another name",
     "_generate_next_value_": "write the values out",
@@ -129,6 +131,16 @@ ADVICE = {
     "_name_": "use .name",
 }
 """What to write instead, by the name that was refused."""
+
+
+MEMBER_ADVICE = {
+    "Flag": "write integer constants 1, 2, 4, …",
+    "IntFlag": "write integer constants 1, 2, 4, …",
+    "Formatter": "use str.format or an f-string",
+    "singledispatch": "choose by isinstance in one function",
+    "singledispatchmethod": "choose by isinstance in one method",
+}
+"""What to write instead of a member that its module does not offer."""
 
 
 def advise(name: str) -> str:

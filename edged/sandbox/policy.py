@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from types import CodeType
 
 from edged.sandbox.facades import IMPORTABLE
-from edged.sandbox.folding import bound_names, fold_names
+from edged.sandbox.folding import bound_names, fold_names, function_names
 from edged.sandbox.given import GIVEN_NAMES
 from edged.sandbox.guards import PROGRAM_FILE
+from edged.sandbox.patterns import name_positions
+from edged.sandbox.permits import find_permits
 from edged.sandbox.readonly import GlobalUses, find_global_uses
 from edged.sandbox.refusals import ProgramRefused, Refusal, RefusalList
 from edged.sandbox.transformer import PolicyTransformer
@@ -21,6 +23,11 @@ from edged.sandbox.transformer import PolicyTransformer
 __all__ = ["CompiledProgram", "ProgramRefused", "Refusal", "SourceLimits", "compile_program"]
 
 ENTRY = "run"
+
+_MAIN_GUARDS = frozenset(
+    ast.dump(ast.parse(test, mode="eval").body)
+    for test in ("__name__ == '__main__'", "'__main__' == __name__")
+)
 
 # What the parser and the compiler raise for text they cannot take: deep nesting comes as any of the
 # last three.
@@ -57,10 +64,14 @@ def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> Compi
     _check_tree(tree, limits)
     refusals = RefusalList()
     _check_entry(tree, refusals)
-    fold_names(tree, GIVEN_NAMES, refusals)
+    _leave_main_guard_out(tree)
+    name_positions(tree)
+    permits = find_permits(tree, bound_names(tree))
+    fold_names(tree, GIVEN_NAMES, permits, refusals)
     bound = bound_names(tree)
     uses = find_global_uses(tree, bound)
-    PolicyTransformer(IMPORTABLE, bound, refusals).visit(tree)
+    functions = function_names(tree)
+    PolicyTransformer(IMPORTABLE, bound, functions, permits, refusals).visit(tree)
     refusals.raise_if_any()
     return CompiledProgram(code=_compile(tree), uses=uses)
 
@@ -154,6 +165,13 @@ def _check_entry(tree: ast.Module, refusals: RefusalList) -> None:
         )
     elif not _takes_one(entries[-1].args):
         refusals.add(entries[-1], "this signature of run", "write run(input_data)")
+
+
+def _leave_main_guard_out(tree: ast.Module) -> None:
+    """Drop what runs only where the file is a script; here it is a module by another name."""
+    for at, statement in reversed(list(enumerate(tree.body))):
+        if isinstance(statement, ast.If) and ast.dump(statement.test) in _MAIN_GUARDS:
+            tree.body[at : at + 1] = statement.orelse
 
 
 def _takes_one(arguments: ast.arguments) -> bool:

@@ -18,7 +18,16 @@ from typing import Any, Final, TypeVar
 from RestrictedPython.transformer import RestrictingNodeTransformer
 
 from edged.sandbox.folding import bound_names
-from edged.sandbox.names import GUARDED_ATTRIBUTES, METHODS, OWN, advise, is_magic
+from edged.sandbox.names import (
+    GUARDED_ATTRIBUTES,
+    MEMBER_ADVICE,
+    METHODS,
+    OWN,
+    advise,
+    is_magic,
+)
+from edged.sandbox.patterns import annotation_words
+from edged.sandbox.permits import CLASS_OF, Permits
 from edged.sandbox.refusals import RefusalList
 
 _Node = TypeVar("_Node", bound=ast.AST)
@@ -55,15 +64,25 @@ _SYNTAX: Final = {
 
 
 class PolicyTransformer(RestrictingNodeTransformer):
-    """Rewrites a tree whose names are folded. bound: every name that the program binds."""
+    """Rewrites a tree whose names are folded.
+
+    bound: every name that the program binds. functions: those that only mean a function.
+    """
 
     def __init__(
-        self, importable: Mapping[str, frozenset[str]], bound: frozenset[str], refusals: RefusalList
+        self,
+        importable: Mapping[str, frozenset[str]],
+        bound: frozenset[str],
+        functions: frozenset[str],
+        permits: Permits,
+        refusals: RefusalList,
     ) -> None:
         super().__init__()
         self._importable = importable
         self._bound = bound
+        self._permits = permits
         self._refusals = refusals
+        self._functions = functions
         self._is_in_class = False
 
     # RestrictedPython's own reports, turned into refusals.
@@ -94,15 +113,23 @@ class PolicyTransformer(RestrictingNodeTransformer):
     # Names, attributes, items.
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node in self._permits:
+            return self._permitted(node, self._permits[node])
         self.check_name(node, node.id)
         if node.id == "super" and "super" not in self._bound:
             self._refusals.add(node, "super other than as a call", "write super().method(...)")
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if node in self._permits:
+            return self._permitted(node, self._permits[node])
         is_on_super = self._is_real_super(node.value)
         node = self._native(node)
         if not isinstance(node.ctx, ast.Load):
+            if isinstance(node.value, ast.Name) and node.value.id in self._functions:
+                self._refusals.add(
+                    node, "an attribute of a function", "keep the value in a global or an object"
+                )
             node.value = _hook("_store_", node.value)
             return node
         if node.attr == "__name__":
@@ -112,6 +139,11 @@ class PolicyTransformer(RestrictingNodeTransformer):
         if is_magic(node.attr) and not is_on_super:
             return _hook("_magic_", node.value, ast.Constant(node.attr))
         return node
+
+    def _permitted(self, node: ast.Name | ast.Attribute, hook: str) -> ast.AST:
+        if hook == CLASS_OF and isinstance(node, ast.Attribute):
+            return _hook(hook, self.visit(node.value))
+        return ast.copy_location(ast.Name(hook, ast.Load()), node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         return self._native(node)
@@ -141,8 +173,9 @@ class PolicyTransformer(RestrictingNodeTransformer):
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         if isinstance(node.target, ast.Attribute) and node.target.attr in GUARDED_ATTRIBUTES:
             # It reads the attribute past the guard, and the other operand may be the program's.
+            name = node.target.attr
             self._refusals.add(
-                node, f"augmented assignment to {node.target.attr!r}", "choose another name"
+                node, f"augmented assignment to {name!r}", f"write x.{name} = x.{name} + …"
             )
         return self._native(node)
 
@@ -263,7 +296,8 @@ class PolicyTransformer(RestrictingNodeTransformer):
     def _check_member(self, node: ast.AST, module: str, name: str) -> None:
         if name not in self._importable[module]:
             offered = ", ".join(sorted(self._importable[module])[:60])
-            self._refusals.add(node, f"import of {name!r} from {module!r}", f"it offers {offered}")
+            instead = MEMBER_ADVICE.get(name, f"it offers {offered}")
+            self._refusals.add(node, f"import of {name!r} from {module!r}", instead)
 
     # Patterns.
 
@@ -327,6 +361,6 @@ def _own_mark(place: ast.ClassDef) -> ast.stmt:
 
 def _field_annotation(annotation: ast.expr) -> ast.expr:
     """Return ClassVar where it is meant, else None: at run time only a field's name matters."""
-    words = {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(annotation)}
-    kept = ast.Name("_ClassVar_", ast.Load()) if "ClassVar" in words else ast.Constant(None)
+    is_class_variable = "ClassVar" in annotation_words(annotation)
+    kept = ast.Name("_ClassVar_", ast.Load()) if is_class_variable else ast.Constant(None)
     return ast.copy_location(kept, annotation)

@@ -14,6 +14,7 @@ import edged.sandbox.preload  # noqa: F401
 from edged.sandbox.facades import classes, quantities, structures, text
 from edged.sandbox.facades.offer import Offer
 from edged.sandbox.guards import Guards
+from edged.sandbox.names import MEMBER_ADVICE
 
 
 class Facade:
@@ -23,6 +24,10 @@ class Facade:
         # Set past __setattr__. No `__name__`: for a missing member, Python would go on to
         # sys.modules with it.
         vars(self).update(members, _facade=name)
+
+    def __getattr__(self, name: str) -> object:
+        instead = MEMBER_ADVICE.get(name, "docs/programs.md lists what it offers")
+        raise AttributeError(f"module {vars(self)['_facade']!r} has no {name!r} here: {instead}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise TypeError("a module cannot be changed")

@@ -181,5 +181,48 @@ def test_construct_is_named_in_its_refusal(source: str, what: str) -> None:
     assert what in [refusal.what for refusal in refusals_of(source)]
 
 
+POSITIONAL = "class P:\n    a = 1\ndef run(x):\n    match x:\n        case P(1): return 1\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "refusal"),
+    [
+        (
+            f"def f(): pass\nf.calls = 0\n{RUN}",
+            "line 2, column 1: an attribute of a function is not allowed; keep the value in",
+        ),
+        (
+            f"from functools import singledispatch\n{RUN}",
+            "line 1, column 1: import of 'singledispatch' from 'functools' is not allowed; choose",
+        ),
+        (
+            f"import enum\nclass A(enum.Flag): pass\n{RUN}",
+            "module 'enum' has no 'Flag' here: write integer constants 1, 2, 4, …",
+        ),
+        (
+            POSITIONAL,
+            "line 5, column 14: a class pattern with positional parts is not allowed; write Class(",
+        ),
+        (
+            "def run(x):\n    x.obj += 1\n",
+            "line 2, column 5: augmented assignment to 'obj' is not allowed; write x.obj = x.obj +",
+        ),
+        (
+            "def run(x):\n    object.__setattr__(x, 'a', 1)\n",
+            "line 2, column 5: the attribute '__setattr__' is not allowed; assign it;",
+        ),
+    ],
+)
+def test_what_stays_refused_says_what_to_write_instead(source: str, refusal: str) -> None:
+    assert refusal in str(refusals_of(source)[0])
+
+
+def test_code_that_runs_only_as_a_script_is_not_judged() -> None:
+    program = load(f"{RUN}if __name__ == '__main__':\n    import os\nelse:\n    X = 1\n")
+
+    assert program.run({}) == 1
+    assert refusals_of(f"{RUN}if __name__ != '__main__':\n    import os\n")
+
+
 def test_compiling_never_runs_the_program() -> None:
     compile_program(f"1 / 0\n{RUN}")
