@@ -16,7 +16,7 @@ from types import NoneType
 
 from edged.sandbox.facades import Imports, classes
 from edged.sandbox.facades.structures import ABSTRACT
-from edged.sandbox.guards import Guards
+from edged.sandbox.guards import Guards, build_class
 
 _PLAIN = (
     "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod"
@@ -86,7 +86,7 @@ def print_nothing(
 def build_builtins(guards: Guards, imports: Imports) -> dict[str, object]:
     """Return the `__builtins__` of one program, hooks included."""
     plain = {name: getattr(builtins, name) for name in _PLAIN.split()}
-    machinery = {"__build_class__": builtins.__build_class__, "__import__": imports.find}
+    machinery = {"__build_class__": build_class, "__import__": imports.find}
     return (
         plain | ERRORS | {"print": print_nothing} | machinery | guards.builtins() | guards.hooks()
     )

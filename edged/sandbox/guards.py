@@ -4,6 +4,7 @@ Runs in: workers. Talks to: names.py, formatting.py. Never: is reachable by name
 (hooks start with an underscore, and after folding no name of a program does).
 """
 
+import builtins
 import enum
 import functools
 from collections.abc import Callable
@@ -45,11 +46,11 @@ def is_own_function(value: object) -> bool:
     return type(value) is FunctionType and value.__code__.co_filename == PROGRAM_FILE
 
 
-class Guards:
 def is_named_tuple(kind: type) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields")
 
 
+class Guards:
     """The hooks of one program.
 
     bases: the classes of Python's that a program may inherit from. visible_types: those that type()
@@ -83,10 +84,10 @@ def is_named_tuple(kind: type) -> bool:
             "_exit_": exit_without_traceback,
             "_Exception_": Exception,
             "_ClassVar_": ClassVar,
-        }
             HASH: hash,
             CLASS_OF: self.type_of,
             SET: self.set_on_frozen,
+        }
 
     def builtins(self) -> dict[str, object]:
         """Return the builtins that need a guard.
@@ -95,7 +96,7 @@ def is_named_tuple(kind: type) -> bool:
         """
         return {
             "getattr": _function(self.getattr),
-            "hasattr": lambda owner, name: self.getattr(owner, name, _MISSING) is not _MISSING,
+            "hasattr": _function(self.hasattr),
             "setattr": _function(self.setattr),
             "type": _function(self.type_of),
         }
@@ -124,9 +125,9 @@ def is_named_tuple(kind: type) -> bool:
 
     def guarded(self, owner: object, name: str) -> object:
         """Read one of GUARDED_ATTRIBUTES, or a safe stand-in where Python's own is not."""
-        value = getattr(owner, name)
         if name == "obj" and not _has_own_fields(owner):
             raise AttributeError("'obj' can be read from the program's own objects only")
+        value = getattr(owner, name)
         kind = type(value)
         if kind is BuiltinMethodType and isinstance(value.__self__, str):
             return functools.partial(self._formats[name], value.__self__)
@@ -152,11 +153,11 @@ def is_named_tuple(kind: type) -> bool:
             )
         return getattr(owner, name)
 
-    def check_bases(self, defined: tuple[str, ...], *bases: object) -> tuple[object, ...]:
     def set_on_frozen(self, owner: object, name: object, value: object) -> None:
         """Set an attribute past the `__setattr__` of a frozen dataclass."""
         object.__setattr__(self.store(owner), fold_attribute(name), value)
 
+    def check_bases(self, defined: tuple[str, ...], *bases: object) -> tuple[object, ...]:
         """Return `bases` if a class defining these magic methods may have them, or TypeError."""
         for base in bases:
             plain = base.__origin__ if type(base) is GenericAlias else base
@@ -174,6 +175,8 @@ def is_named_tuple(kind: type) -> bool:
     # Builtins.
 
     def getattr(self, owner: object, name: object, default: object = _ABSENT) -> object:
+        if type(name) is str and name in METHODS and hasattr(owner, name):
+            return self.magic(owner, name)
         try:
             if name == "__name__":
                 return name_of(owner)
@@ -187,6 +190,11 @@ def is_named_tuple(kind: type) -> bool:
             if default is _ABSENT:
                 raise
             return default
+
+    def hasattr(self, owner: object, name: object) -> bool:
+        if type(name) is str and name in METHODS:
+            return hasattr(owner, name)
+        return self.getattr(owner, name, _MISSING) is not _MISSING
 
     def setattr(self, owner: object, name: object, value: object) -> None:
         setattr(self.store(owner), fold_attribute(name), value)
@@ -206,6 +214,12 @@ def is_named_tuple(kind: type) -> bool:
         )
 
 
+def _has_own_fields(owner: object) -> bool:
+    """Whether what an attribute holds is the program's affair: Python sets `obj` on errors."""
+    cls = owner if isinstance(owner, type) else type(owner)
+    return (is_own_class(cls) or is_named_tuple(cls)) and not issubclass(cls, BaseException)
+
+
 def _function(method: Callable[..., object]) -> Callable[..., object]:
     return lambda *arguments: method(*arguments)  # noqa: PLW0108 # a partial would copy like a method
 
@@ -214,12 +228,16 @@ def name_of(owner: object) -> object:
     """Read `__name__`, in the program's own spelling."""
     name = owner.__name__  # type: ignore[attr-defined]
     return unfold(name) if type(name) is str else name
-def _has_own_fields(owner: object) -> bool:
-    """Whether what an attribute holds is the program's affair: Python sets `obj` on errors."""
-    cls = owner if isinstance(owner, type) else type(owner)
-    return (is_own_class(cls) or is_named_tuple(cls)) and not issubclass(cls, BaseException)
 
 
+def build_class(
+    body: Callable[[], object], name: str, /, *bases: object, **options: object
+) -> type:
+    """Stand in for `__build_class__`: a private class shows as its author wrote it."""
+    made: type = builtins.__build_class__(body, unfold(name), *bases, **options)
+    if BAR in made.__qualname__:
+        made.__qualname__ = unfold(made.__qualname__)
+    return made
 
 
 def _check_scalar(defined: tuple[str, ...], classes: list[type]) -> None:
@@ -246,6 +264,8 @@ def exit_without_traceback(function: Callable[..., object]) -> Callable[..., obj
         _traceback: TracebackType | None,
     ) -> object:
         if kind is not None and not issubclass(kind, Exception):
+            if issubclass(kind, GeneratorExit):  # raised by `close`, and no deadline
+                function(owner, None, None, None)
             return False
         return function(owner, kind, error, None)
 
