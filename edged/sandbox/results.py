@@ -1,18 +1,23 @@
 """What leaves a program: its result as JSON bytes, its confidence, its error as text.
 
-This is the canonical encoder. It takes exactly JSON's types, so that no code of the program runs
-while it encodes, and gives what `json.dumps(value, ensure_ascii=False, separators=(",", ":"),
+This is the canonical encoder. It takes JSON's types, and what converts to them without any code of
+the program: named tuples, the dicts of `collections`, numbers as keys, members of an enum of str,
+int or float. It gives what `json.dumps(value, ensure_ascii=False, separators=(",", ":"),
 allow_nan=False)` gives, so that an artifact's ZIP on plain Python and the edge agree byte for byte.
 
 Runs in: workers, inside the timed region. Talks to: nobody. Never: calls a method of a program's
 object.
 """
 
+import collections
+import enum
 import math
 from _json import make_encoder
+from collections.abc import Callable
 from json import encoder
-from typing import Final
+from typing import Any, Final
 
+from edged.sandbox.guards import is_named_tuple
 from edged.sandbox.names import unfold
 
 MAX_DEPTH: Final = 100  # levels; deeper results break other JSON readers before they break this one
@@ -23,6 +28,13 @@ _quote: Final = encoder.encode_basestring
 # What json.JSONEncoder makes anew for each value, which costs more than the encoding. repr stands
 # for `default`: nothing that needs it passes `_measure`.
 _chunks: Final = make_encoder(None, repr, _quote, None, ":", ",", False, False, False)  # noqa: FBT003
+_DICTS: Final = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
+_PLAIN: Final[tuple[tuple[type, Callable[[Any], object]], ...]] = (
+    (str, str.__str__),
+    (int, int.__int__),
+    (float, float.__float__),
+)
+_CONSTANTS: Final = {None: "null", True: "true", False: "false"}
 _TYPE_NAME = type.__dict__["__name__"].__get__
 _ARGS = BaseException.__dict__["args"].__get__
 
@@ -111,9 +123,11 @@ def _measure(value: object, most_bytes: int, depth: int) -> int:
         size = _measure_sequence(value, most_bytes, depth + 1)  # type: ignore[arg-type]
     elif kind is bool or value is None:
         size = 4
-    else:
-        _check_number(value)
+    elif kind is int or kind is float:
+        _check_number(value)  # type: ignore[arg-type]
         size = 1
+    else:
+        size = _measure_converted(value, kind, most_bytes, depth)
     if size > most_bytes:
         raise ResultRefused(f"output is larger than {most_bytes} bytes")
     return size
@@ -122,17 +136,20 @@ def _measure(value: object, most_bytes: int, depth: int) -> int:
 def _measure_dict(value: dict[object, object], most_bytes: int, depth: int) -> int:
     if depth > MAX_DEPTH:
         raise ResultRefused(_TOO_DEEP)
-    size = 1
+    size, converted = 1, False
     for key, item in value.items():
-        if type(key) is not str:
-            raise _Breach(f"has a key that is {_article(key)}")
+        text = key
+        if type(text) is not str:
+            text, converted = _key_text(key), True
         try:
-            size += 4 + len(key) + _measure(item, most_bytes, depth)
+            size += 4 + len(text) + _measure(item, most_bytes, depth)
         except _Breach as breach:
-            breach.path.append(key)
+            breach.path.append(text)
             raise
         if size > most_bytes:
-            break
+            return size
+    if converted and len(set(map(_key_text, value))) < len(value):
+        raise _Breach("has two keys that are the same text")
     return size
 
 
@@ -151,14 +168,46 @@ def _measure_sequence(value: list[object] | tuple[object, ...], most_bytes: int,
     return size
 
 
-def _check_number(value: object) -> None:
+def _measure_converted(value: Any, kind: type, most_bytes: int, depth: int) -> int:
+    """Measure what the encoder takes for one of JSON's types; raises _Breach for anything else."""
+    if kind in _DICTS:
+        return _measure_dict(value, most_bytes, depth + 1)
+    if is_named_tuple(kind) and kind.__iter__ is tuple.__iter__:  # type: ignore[attr-defined]
+        return _measure_sequence(value, most_bytes, depth + 1)
+    plain = _plain(value, kind)
+    if plain is value:
+        raise _Breach(f"is {_article(value)}")
+    return _measure(plain, most_bytes, depth)
+
+
+def _plain(value: Any, kind: type) -> object:
+    """Return a member of an enum of str, int or float as the one of these that it is."""
+    if issubclass(kind, enum.Enum):
+        for base, read in _PLAIN:
+            if issubclass(kind, base):
+                return read(value)
+    return value
+
+
+def _key_text(key: object) -> str:
+    """Return what a key becomes; the encoder does the same."""
+    key = _plain(key, type(key))
+    if type(key) is str:
+        return key
+    if key is None or type(key) is bool:
+        return _CONSTANTS[key]
+    if type(key) is int or type(key) is float:
+        _check_number(key, "has a key that ")
+        return repr(key)
+    raise _Breach(f"has a key that is {_article(key)}")
+
+
+def _check_number(value: float, subject: str = "") -> None:
     if type(value) is int:
         if not _INT_MIN <= value <= _INT_MAX:
-            raise _Breach("is an integer beyond 64 bits")
-    elif type(value) is not float:
-        raise _Breach(f"is {_article(value)}")
+            raise _Breach(f"{subject}is an integer beyond 64 bits")
     elif not math.isfinite(value):
-        raise _Breach("is not a finite number")
+        raise _Breach(f"{subject}is not a finite number")
 
 
 def _article(value: object) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections import Counter, OrderedDict, defaultdict, namedtuple
+from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
 import pytest
@@ -55,11 +57,72 @@ class Text(str):
     __slots__ = ()
 
 
+class Plain(Enum):
+    A = "a"
+
+
+class Big(IntEnum):
+    A = 2**63
+
+
+class Word(StrEnum):
+    A = "a"
+
+
+class Ratio(float, Enum):
+    HALF = 0.5
+
+    def __repr__(self) -> str:
+        raise AssertionError("called")
+
+
+Pair = namedtuple("Pair", "a b")  # noqa: PYI024 # as programs write it
+
+
+class Walks(namedtuple("Walks", "a")):  # noqa: PYI024 # the same
+    __slots__ = ()
+
+    def __iter__(self) -> Any:
+        raise AssertionError("called")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Counter("aab"),
+        OrderedDict(b=1, a=2),
+        defaultdict(list, x=[1]),
+        Pair(1, Pair("é", None)),
+        {1: "a", 2.5: "b", False: "c", None: "d", "e": -0.0},
+        {Word.A: Word.A, Ratio.HALF: [Ratio.HALF]},
+        Word.A,
+    ],
+)
+def test_what_converts_to_json_gives_the_bytes_of_the_standard_library(value: object) -> None:
+    expected = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    assert encode(value, max_bytes=1_000) == expected.encode()
+
+
+def test_an_ordered_dict_keeps_the_order_it_was_given_later() -> None:
+    moved = OrderedDict(a=1, b=2)
+    moved.move_to_end("a")
+
+    assert encode(moved, max_bytes=1_000) == b'{"b":2,"a":1}'
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ({"items": [1, 2, 3, {4}]}, "output.items[3] is a set"),
-        ({"a": {1: 2}}, "output.a has a key that is an int"),
+        ({"a": {(1,): 2}}, "output.a has a key that is a tuple"),
+        ({"a": {2**63: 2}}, "output.a has a key that is an integer beyond 64 bits"),
+        ({math.inf: 2}, "output has a key that is not a finite number"),
+        ({"a": {1: 2, "1": 3}}, "output.a has two keys that are the same text"),
+        ({1: {2}}, "output.1 is a set"),
+        (Plain.A, "output is a Plain"),
+        (Big.A, "output is an integer beyond 64 bits"),
+        (Walks(1), "output is a Walks"),
         ([math.nan], "output[0] is not a finite number"),
         ([-math.inf], "output[0] is not a finite number"),
         ({"n": 2**63}, "output.n is an integer beyond 64 bits"),
