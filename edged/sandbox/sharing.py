@@ -152,7 +152,8 @@ class Inventory:
             self._take_function(value)
         elif isinstance(value, _LRU_CACHE):
             self._take(value.__wrapped__)
-            self.caches.append(value.cache_clear)
+            # Not the attribute: it may be that of a class which was given to be cached.
+            self.caches.append(functools.partial(_LRU_CACHE.cache_clear, value))
         elif isinstance(value, type):
             self._take_class(value)
         elif isinstance(value, enum.Enum):
