@@ -54,6 +54,8 @@ class GlobalUses:
 
     has_global_statement: bool
     has_nonlocal_statement: bool
+    has_class_store: bool
+    """Whether one sets an attribute of a class of the module."""
     given_away: Mapping[str, int]
     """The lowest level at which a name's value is given away; missing: no function uses it."""
 
@@ -84,8 +86,48 @@ def find_global_uses(tree: ast.Module, bound: frozenset[str]) -> GlobalUses:
     return GlobalUses(
         has_global_statement=any(isinstance(node, ast.Global) for node in nodes),
         has_nonlocal_statement=any(isinstance(node, ast.Nonlocal) for node in nodes),
+        has_class_store=_has_class_store(tree, nodes),
         given_away={name: trail.find_level(name) for name in trail.loads},
     )
+
+
+def _has_class_store(tree: ast.Module, inside: list[ast.AST]) -> bool:
+    """Whether a function says `Class.x = …`, or a method of classes `cls.x = …`.
+
+    What is not seen here fails at run time: classes that outlive the call are sealed.
+    """
+    passing = {node for node in inside if isinstance(node, ast.ClassDef)}
+    classes = [
+        node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node not in passing
+    ]
+    names = {cls.name for cls in classes}
+    return any(_stores_on(node, names) for node in inside) or any(
+        _stores_on(node, {name})
+        for cls in classes
+        for method in cls.body
+        for name in _class_parameter(method)
+        for node in ast.walk(method)
+    )
+
+
+def _stores_on(node: ast.AST, names: set[str]) -> bool:
+    match node:
+        case (
+            ast.Attribute(value=ast.Name(id=name), ctx=ast.Store() | ast.Del())
+            | ast.Call(func=ast.Name(id="setattr"), args=[ast.Name(id=name), *_])
+        ):
+            return name in names
+        case ast.Attribute(value=ast.Call(func=ast.Name(id="type")), ctx=ast.Store() | ast.Del()):
+            return True
+    return False
+
+
+def _class_parameter(method: ast.stmt) -> Iterator[str]:
+    if not isinstance(method, ast.FunctionDef):
+        return
+    decorators = {node.id for node in method.decorator_list if isinstance(node, ast.Name)}
+    if method.name == "__new__" or "classmethod" in decorators:
+        yield from [part.arg for part in (*method.args.posonlyargs, *method.args.args)][:1]
 
 
 def _inside_functions(tree: ast.Module) -> Iterator[ast.AST]:

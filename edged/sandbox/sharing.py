@@ -93,6 +93,8 @@ class Inventory:
         if uses.has_global_statement:
             raise NotShareable("a function rebinds a global")
         self._has_nonlocal = uses.has_nonlocal_statement
+        if uses.has_class_store:
+            raise NotShareable("a function sets an attribute of a class")
         for name, value in bound.items():
             if type(value) in (list, set, tuple, *_MAPPINGS):
                 self._take_container(name, value, uses.given_away.get(name, NEVER))

@@ -91,3 +91,29 @@ def test_program_that_ran_in_the_module_body_only_is_shared_with_what_it_built()
 
     assert program.is_shared
     assert [program.run("a"), program.run("c")] == [1, 0]
+
+
+def test_program_that_changes_a_class_runs_its_module_body_for_each_call() -> None:
+    program = load(
+        "class Token:\n"
+        "    total = 0\n"
+        "    def __init__(self): Token.total += 1\n"
+        "def run(x):\n"
+        "    return [Token() and Token.total for _ in range(x)]\n"
+    )
+
+    assert not program.is_shared
+    assert [program.run(2), program.run(2)] == [[1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        "def mark(cls):\n    cls.kind = 1\n    return cls\n@mark\nclass A: pass\n",
+        "def make():\n    class A: pass\n    A.kind = 1\n    return A.kind\n",
+        "class A:\n    def set(self): self.kind = 1\n",
+        "from string import Template\nT = Template('a $b')\n",
+    ],
+)
+def test_program_that_changes_no_class_of_the_module_in_a_call_is_shared(function: str) -> None:
+    assert load(f"{function}def run(x):\n    return 1\n").is_shared
