@@ -15,6 +15,7 @@ import enum
 import fractions
 import functools
 import re
+import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, Field
 from types import (
@@ -59,7 +60,7 @@ _ATOMS = frozenset(
             type(NotImplemented),
             object,
         ),
-        *(re.Pattern, re.RegexFlag, decimal.Decimal, fractions.Fraction, Facade),
+        *(re.Pattern, re.RegexFlag, string.Template, decimal.Decimal, fractions.Fraction, Facade),
         *(dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone),
         *(MethodDescriptorType, WrapperDescriptorType, MemberDescriptorType, GetSetDescriptorType),
     }
@@ -92,9 +93,9 @@ class Inventory:
         """Go through every global; raises NotShareable at the first that a call could change."""
         if uses.has_global_statement:
             raise NotShareable("a function rebinds a global")
-        self._has_nonlocal = uses.has_nonlocal_statement
         if uses.has_class_store:
             raise NotShareable("a function sets an attribute of a class")
+        self._has_nonlocal = uses.has_nonlocal_statement
         for name, value in bound.items():
             if type(value) in (list, set, tuple, *_MAPPINGS):
                 self._take_container(name, value, uses.given_away.get(name, NEVER))

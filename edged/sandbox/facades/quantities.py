@@ -1,9 +1,10 @@
-"""Numbers and time: math, decimal, fractions, numbers, statistics, random, time, datetime.
+"""Numbers and time: math, statistics, random, decimal, fractions, datetime, calendar, time.
 
 Runs in: workers. Talks to: the standard library. Never: offers the decimal context, which outlives
 a call.
 """
 
+import calendar
 import datetime as dt
 import decimal
 import fractions
@@ -54,7 +55,18 @@ def offers() -> Offer:
         "statistics": pick(statistics, _STATISTICS),
         "time": pick(time, "monotonic monotonic_ns perf_counter perf_counter_ns time time_ns"),
         "datetime": pick(dt, "MAXYEAR MINYEAR UTC date datetime time timedelta timezone"),
+        "calendar": _calendar(),
     }
+
+
+def _calendar() -> dict[str, object]:
+    """Its names of days and months are objects of the library; programs get tuples."""
+    names = ("day_abbr", "day_name", "month_abbr", "month_name")
+    return pick(
+        calendar,
+        "FRIDAY MONDAY SATURDAY SUNDAY THURSDAY TUESDAY WEDNESDAY"
+        " isleap leapdays monthrange weekday",
+    ) | {name: tuple(getattr(calendar, name)) for name in names}
 
 
 Seed = float | str | bytes | bytearray | None

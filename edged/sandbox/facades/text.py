@@ -34,7 +34,8 @@ def offers() -> Offer:
             "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits printable"
             " punctuation whitespace"
             " capwords",
-        ),
+        )
+        | {"Template": template},
         "textwrap": pick(textwrap, "dedent fill indent shorten wrap"),
         "difflib": pick(difflib, "context_diff get_close_matches ndiff unified_diff")
         | {"SequenceMatcher": sequence_matcher},
@@ -61,6 +62,13 @@ def offers() -> Offer:
         "hashlib": pick(hashlib, "blake2b blake2s md5 sha1 sha224 sha256 sha384 sha512"),
         "json": {"dumps": dumps, "loads": loads, "JSONDecodeError": json.JSONDecodeError},
     }
+
+
+def template(template: str) -> string.Template:
+    """Make a Template. Not the class: its methods set attributes on any `self`."""
+    if type(template) is not str:
+        raise TypeError("a template must be a plain str")
+    return string.Template(template)
 
 
 def sequence_matcher(
