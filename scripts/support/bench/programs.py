@@ -4,7 +4,8 @@ For each data set the strategies `ml` and `rule` learn from its training rows; w
 answers its test rows in a plain interpreter, from JSON to JSON as an artifact's ZIP does, and in a
 worker. A program with 20,000 weights stands beside them.
 
-Runs in: scripts/bench programs. Talks to: a pool and an interpreter of its own. Never: asserts.
+Runs in: scripts/bench programs. Talks to: a pool and an interpreter of its own. Exit code 1 when an
+answer differs or a program takes more than 1.3 times its plain time.
 """
 
 import argparse
@@ -42,6 +43,7 @@ def run(input_data):
     return sum(WEIGHTS.get(word, 0) for word in input_data["text"].split())
 '''
 BATCH: Final = 256
+MOST_RATIO: Final = 1.3
 PLAIN: Final = """
 import json, sys, time
 told = json.loads(sys.stdin.readline())
@@ -92,6 +94,11 @@ def run(_folder: Path, options: argparse.Namespace, say: Callable[[str], None]) 
         "worst_ratio": max(program["ratio"] for program in programs),
         "python": platform.python_version(),
     }
+
+
+def is_good(report: dict[str, Any]) -> bool:
+    """Say whether every program answers alike, and none is much slower."""
+    return bool(report["identical"]) and report["worst_ratio"] <= MOST_RATIO
 
 
 def describe(report: dict[str, Any]) -> str:
