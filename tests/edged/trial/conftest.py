@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.trial.interpreters import SUPPORTED, Interpreter, find, lend_restricted_python
 from edged.trial.payloads import INPUT, Payload
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -26,6 +27,24 @@ def _payload(head: str, code: str) -> Payload:
         expect=frozenset((expect or "ok").split("|")),
         input_json=json.dumps(INPUT).encode(),
     )
+
+
+@pytest.fixture(scope="session")
+def lent(tmp_path_factory) -> tuple[str, ...]:
+    return lend_restricted_python(tmp_path_factory.mktemp("lent"))
+
+
+@pytest.fixture(scope="session")
+def pythons(lent) -> dict[str, Interpreter]:
+    """Every supported Python of this machine, by its version."""
+    return {".".join(one.version.split(".")[:2]): one for one in find([], lent).usable}
+
+
+@pytest.fixture(params=SUPPORTED)
+def each_python(request, pythons) -> Interpreter:
+    if request.param not in pythons:
+        pytest.skip(f"no Python {request.param} here")
+    return pythons[request.param]
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("LOOPAI_TEST_DATA", ROOT.parent / "shared" / "data"))
 CORPUS = DATA / "sandbox" / "payloads.jsonl"
 FIRST_LINE = Path("/etc/passwd").read_text().partition("\n")[0]
+HERE = Interpreter(path=sys.executable, version="{}.{}".format(*sys.version_info))
+KERNEL_LAYERS = ["seccomp", "landlock", "rlimits", "uid", "namespaces"]
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -24,11 +26,13 @@ pytestmark = [
 ]
 
 
-async def trial_of_corpus(folder: Path, *, without: str = "", only: str = "") -> Trial:
+async def trial_of_corpus(
+    folder: Path, *, python: Interpreter = HERE, without: str = "", only: str = ""
+) -> Trial:
     """Judge the corpus. only: just what is expected to end in this way and no other."""
     return await try_all(
         [each for each in read_payloads(CORPUS) if not only or each.expect == {only}],
-        Interpreter(path=sys.executable, version="{}.{}".format(*sys.version_info)),
+        python,
         lend_restricted_python(folder),
         without=frozenset(without.split()),
         time_limit_ms=800.0,
@@ -36,8 +40,8 @@ async def trial_of_corpus(folder: Path, *, without: str = "", only: str = "") ->
     )
 
 
-async def test_every_payload_ends_as_expected(tmp_path):
-    trial = await trial_of_corpus(tmp_path)
+async def test_every_payload_ends_as_expected_on_every_python(each_python, tmp_path):
+    trial = await trial_of_corpus(tmp_path, python=each_python)
 
     assert [judgement.as_json() for judgement in trial.differing] == []
 
@@ -52,8 +56,19 @@ async def test_without_the_language_no_payload_reaches_the_machine(tmp_path):
     assert endings["import_socket"].verdict == "blocked"
 
 
-@pytest.mark.parametrize("layer", ["seccomp", "landlock", "uid", "namespaces"])
+@pytest.mark.parametrize("layer", KERNEL_LAYERS)
 async def test_with_any_one_kernel_layer_off_the_language_still_stops_them_all(tmp_path, layer):
     trial = await trial_of_corpus(tmp_path, without=layer, only="blocked")
 
     assert [judgement.as_json() for judgement in trial.differing] == []
+
+
+@pytest.mark.parametrize("layer", KERNEL_LAYERS)
+async def test_without_the_language_and_any_one_kernel_layer_no_payload_reaches_the_machine(
+    tmp_path, layer
+):
+    trial = await trial_of_corpus(tmp_path, without=f"language {layer}", only="blocked")
+
+    endings = {judgement.payload.name: judgement.ending for judgement in trial.judgements}
+    assert [name for name, ending in endings.items() if FIRST_LINE in ending.detail] == []
+    assert [name for name, ending in endings.items() if ending.verdict == "failed"] == []

@@ -18,12 +18,13 @@ from edged.trial.trial import try_all
 
 pytestmark = pytest.mark.timeout(120)
 
+HERE = Interpreter(path=sys.executable, version="{}.{}".format(*sys.version_info))
 
-async def trial_of(payloads, folder, *, without=(), time_limit_ms=1_000.0):
-    here = Interpreter(path=sys.executable, version="{}.{}".format(*sys.version_info))
+
+async def trial_of(payloads, folder, *, python=HERE, without=(), time_limit_ms=1_000.0):
     return await try_all(
         payloads,
-        here,
+        python,
         lend_restricted_python(folder),
         without=frozenset(without),
         time_limit_ms=time_limit_ms,
@@ -42,15 +43,15 @@ def differing(trial) -> list[tuple[str, str, str]]:
     ]
 
 
-async def test_every_attack_is_stopped(attacks, tmp_path):
-    trial = await trial_of(attacks, tmp_path)
+async def test_every_attack_is_stopped_on_every_python(attacks, each_python, tmp_path):
+    trial = await trial_of(attacks, tmp_path, python=each_python)
 
     assert len(attacks) >= 60
     assert differing(trial) == []
 
 
-async def test_every_ordinary_program_runs(ordinary, tmp_path):
-    trial = await trial_of(ordinary, tmp_path, time_limit_ms=5_000.0)
+async def test_every_ordinary_program_runs_on_every_python(ordinary, each_python, tmp_path):
+    trial = await trial_of(ordinary, tmp_path, python=each_python, time_limit_ms=5_000.0)
 
     assert len(ordinary) >= 60
     assert differing(trial) == []
