@@ -1,6 +1,6 @@
 """The checks that need a value: the hooks that transformer.py writes, and the builtins upon them.
 
-Runs in: workers. Talks to: names.py, formatting.py. Never: is reachable by name from a program
+Runs in: workers. Talks to: names.py, methods.py, formatting.py. Never: is reachable by name from a program
 (hooks start with an underscore, and after folding no name of a program does).
 """
 
@@ -10,7 +10,6 @@ import functools
 from collections.abc import Callable
 from types import (
     BuiltinMethodType,
-    FunctionType,
     GenericAlias,
     MappingProxyType,
     MethodDescriptorType,
@@ -20,11 +19,15 @@ from types import (
 from typing import ClassVar
 
 from edged.sandbox.formatting import TemplateFormatter
+from edged.sandbox.methods import (
+    bound,
+    for_objects_of,
+    is_own_function,
+    lacks_object,
+    new_of_its_class,
+)
 from edged.sandbox.names import BAR, GUARDED_ATTRIBUTES, METHODS, OWN, fold_attribute, unfold
 from edged.sandbox.permits import CLASS_OF, HASH, SET
-
-PROGRAM_FILE = "program.py"
-"""The file name in every code object of a program: how its functions are told from ours."""
 
 _SCALARS = (str, bytes, int, float)
 _ABSENT = object()
@@ -40,10 +43,6 @@ class BaseDoor:
 def is_own_class(value: object) -> bool:
     """Whether a class statement of the program made this class."""
     return isinstance(value, type) and getattr(value, OWN, False) is True
-
-
-def is_own_function(value: object) -> bool:
-    return type(value) is FunctionType and value.__code__.co_filename == PROGRAM_FILE
 
 
 def is_named_tuple(kind: type) -> bool:
@@ -79,9 +78,11 @@ class Guards:
             "_store_": self.store,
             "_guarded_": self.guarded,
             "_magic_": self.magic,
+            "_bound_": bound,
             "_name_of_": name_of,
             "_bases_": self.check_bases,
             "_exit_": exit_without_traceback,
+            "_new_": new_of_its_class,
             "_Exception_": Exception,
             "_ClassVar_": ClassVar,
             HASH: hash,
@@ -143,15 +144,17 @@ class Guards:
     def magic(self, owner: object, name: str) -> object:
         """Read a magic method, from the program's own classes and the plain types of Python.
 
-        Others would run library code with a `self` of the program's choice, and some of it sets
-        attributes.
+        Others would run library code that no program has a use for.
         """
         cls = owner if isinstance(owner, type) else type(owner)
         if not (is_own_class(cls) or cls in self._bases):
             raise AttributeError(
                 f"{name} can be reached through super() or the program's own classes only"
             )
-        return getattr(owner, name)
+        value = getattr(owner, name)
+        if name != "__new__" and lacks_object(value):
+            return for_objects_of(cls, value)
+        return value
 
     def set_on_frozen(self, owner: object, name: object, value: object) -> None:
         """Set an attribute past the `__setattr__` of a frozen dataclass."""

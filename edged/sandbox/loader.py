@@ -14,7 +14,8 @@ from typing import cast
 
 from edged.sandbox.facades import Imports
 from edged.sandbox.given import BASES, VISIBLE_TYPES, build_builtins
-from edged.sandbox.guards import PROGRAM_FILE, Guards
+from edged.sandbox.guards import Guards
+from edged.sandbox.methods import PROGRAM_FILE
 from edged.sandbox.policy import (
     DEFAULT_LIMITS,
     ENTRY,

@@ -13,7 +13,7 @@ from types import CodeType
 from edged.sandbox.facades import IMPORTABLE
 from edged.sandbox.folding import bound_names, fold_names, function_names
 from edged.sandbox.given import GIVEN_NAMES
-from edged.sandbox.guards import PROGRAM_FILE
+from edged.sandbox.methods import PROGRAM_FILE
 from edged.sandbox.patterns import name_positions
 from edged.sandbox.permits import find_permits
 from edged.sandbox.readonly import GlobalUses, find_global_uses

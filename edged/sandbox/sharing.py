@@ -38,8 +38,8 @@ from edged.sandbox.guards import (
     BaseDoor,
     exit_without_traceback,
     is_own_class,
-    is_own_function,
 )
+from edged.sandbox.methods import is_own_function, new_of_its_class
 from edged.sandbox.readonly import NEVER, GlobalUses
 
 _NAMED_FIELD = type(collections.namedtuple("_Any", "field").field)  # type: ignore[attr-defined]  # noqa: PYI024
@@ -68,7 +68,10 @@ _ATOMS = frozenset(
 _FLAT = (list, set, tuple, frozenset)
 _MAPPINGS = (dict, collections.Counter, collections.OrderedDict)
 _LRU_CACHE = type(functools.lru_cache(lambda: None))
-_EXIT_CODE = exit_without_traceback(lambda: None).__code__
+_WRAPPER_CODES = frozenset(
+    wrap(lambda: None).__code__ for wrap in (exit_without_traceback, new_of_its_class)
+)
+"""Of what guards put around the methods of a program."""
 
 
 class NotShareable(Exception):
@@ -170,7 +173,7 @@ class Inventory:
             raise NotShareable(f"an object of type {type(value).__name__}")
 
     def _take_function(self, function: FunctionType) -> None:
-        is_known = is_own_function(function) or function.__code__ is _EXIT_CODE
+        is_known = is_own_function(function) or function.__code__ in _WRAPPER_CODES
         if not is_known or vars(function).keys() - {"__isabstractmethod__"}:
             raise NotShareable(f"the function {function.__name__}")
         if function.__closure__ and self._has_nonlocal:
@@ -237,7 +240,7 @@ def _is_generated(name: str, value: object) -> bool:
     return (
         name.startswith("_")
         and type(value) is FunctionType
-        and not (is_own_function(value) or value.__code__ is _EXIT_CODE)
+        and not (is_own_function(value) or value.__code__ in _WRAPPER_CODES)
     )
 
 

@@ -132,13 +132,18 @@ class PolicyTransformer(RestrictingNodeTransformer):
                 )
             node.value = _hook("_store_", node.value)
             return node
-        if node.attr == "__name__":
-            return _hook("_name_of_", node.value)
+        if is_magic(node.attr):
+            return self._read_magic(node, is_on_super=is_on_super)
         if node.attr in GUARDED_ATTRIBUTES:
             return _hook("_guarded_", node.value, ast.Constant(node.attr))
-        if is_magic(node.attr) and not is_on_super:
-            return _hook("_magic_", node.value, ast.Constant(node.attr))
         return node
+
+    def _read_magic(self, node: ast.Attribute, *, is_on_super: bool) -> ast.AST:
+        if node.attr == "__name__":
+            return _hook("_name_of_", node.value)
+        if not is_on_super:
+            return _hook("_magic_", node.value, ast.Constant(node.attr))
+        return node if node.attr == "__new__" else _hook("_bound_", node)
 
     def _permitted(self, node: ast.Name | ast.Attribute, hook: str) -> ast.AST:
         if hook == CLASS_OF and isinstance(node, ast.Attribute):
@@ -235,6 +240,8 @@ class PolicyTransformer(RestrictingNodeTransformer):
         node.returns = None
         if node.name == "__exit__":
             node.decorator_list.append(ast.copy_location(ast.Name("_exit_", ast.Load()), node))
+        elif node.name == "__new__":
+            node.decorator_list.insert(0, ast.copy_location(ast.Name("_new_", ast.Load()), node))
         return node
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:

@@ -1,4 +1,4 @@
-"""Modules for classes and annotations: dataclasses, enum, abc, contextlib, typing.
+"""Modules for classes and annotations: dataclasses (records.py), enum, abc, contextlib, typing.
 
 Nothing of the real typing module is offered but its class syntax: its objects forward attributes to
 the classes they stand for, and its caches would carry a program's objects from one call to the
@@ -10,15 +10,16 @@ Runs in: workers. Talks to: the standard library, guards.py. Never: evaluates an
 import abc
 import collections.abc
 import contextlib
-import dataclasses
 import enum
 import typing
 from collections.abc import Callable
 from types import FunctionType
 
-from edged.sandbox.facades.offer import Offer, pick
+from edged.sandbox.facades import records
+from edged.sandbox.facades.offer import Offer
 from edged.sandbox.facades.structures import renamed
-from edged.sandbox.guards import BaseDoor, Guards, is_own_function
+from edged.sandbox.guards import BaseDoor, Guards
+from edged.sandbox.methods import is_own_function
 
 
 class ProgramEnumType(enum.EnumType):
@@ -88,10 +89,7 @@ class TypingName(BaseDoor):
 def offers(guards: Guards) -> Offer:
     """Return the members of each module here, by module name."""
     return {
-        "dataclasses": pick(
-            dataclasses, "FrozenInstanceError asdict astuple field fields is_dataclass replace"
-        )
-        | {"dataclass": _dataclass_decorator(guards)},
+        "dataclasses": records.offered(guards),
         "enum": {
             "Enum": ProgramEnum,
             "IntEnum": ProgramIntEnum,
@@ -107,16 +105,6 @@ def offers(guards: Guards) -> Offer:
         },
         "typing": _typing(),
     }
-
-
-def _dataclass_decorator(guards: Guards) -> Callable[..., object]:
-    def dataclass(cls: type | None = None, /, **options: bool) -> object:
-        if cls is None:
-            return lambda decorated: dataclass(decorated, **options)
-        guards.check_changeable(cls)
-        return dataclasses.dataclass(cls, **options)
-
-    return dataclass
 
 
 def make_auto() -> enum.auto:

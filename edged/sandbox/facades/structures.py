@@ -17,7 +17,8 @@ from types import FunctionType
 from typing import Any, TypeVar
 
 from edged.sandbox.facades.offer import Offer, pick
-from edged.sandbox.guards import Guards, is_own_function
+from edged.sandbox.guards import Guards
+from edged.sandbox.methods import is_own_function
 
 _Function = TypeVar("_Function")
 
