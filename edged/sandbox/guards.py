@@ -134,6 +134,8 @@ class Guards:
             return functools.partial(self._formats[name], value.__self__)
         if kind is MethodDescriptorType and value.__objclass__ is str:
             return self._formats[name]
+        if kind is MappingProxyType and name == "groupindex":  # of a pattern that outlives the call
+            return MappingProxyType(dict(value))
         # A view's `mapping` gives the dict itself away to a program's `__or__` or `__eq__`;
         # `register` of an abstract class would be remembered by the next call.
         is_foreign_method = kind is MethodType and not is_own_function(value.__func__)

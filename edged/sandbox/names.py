@@ -18,7 +18,7 @@ BAR = "\u01c0"
 
 OWN = "__own__"  # the mark in every class body of a program; no program can spell it
 
-GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "mapping", "obj", "register"})
+GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "groupindex", "mapping", "obj", "register"})
 """Fine on a program's own objects, dangerous on some of Python's: they go through a guard.
 
 `AttributeError.obj` hands out the object that a library stumbled over (CVE-2024-47532).
