@@ -31,7 +31,7 @@ BLOCKED_ATTRIBUTES = INSPECT_ATTRIBUTES | {
     "mro",
 }  # fmt: skip
 
-_BINARY = (
+BINARY = (
     "add",
     "sub",
     "mul",
@@ -50,9 +50,9 @@ _BINARY = (
 METHODS = frozenset(
     f"__{name}__"
     for name in (
-        *_BINARY,
-        *(f"r{name}" for name in _BINARY),
-        *(f"i{name}" for name in _BINARY),
+        *BINARY,
+        *(f"r{name}" for name in BINARY),
+        *(f"i{name}" for name in BINARY),
         *(
             "abs",
             "bool",

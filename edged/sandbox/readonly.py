@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from edged.sandbox.names import METHODS
+from edged.sandbox.names import BINARY
 
 NEVER = 99
 """The level of what is nowhere given away."""
@@ -38,11 +38,12 @@ _KEEPING_METHODS = frozenset({"union", "difference", "intersection", "update", "
 _TAKING_METHODS = _KEEPING_METHODS | {"translate", "isdisjoint", "issubset", "issuperset"}
 """Methods of Python's types that only read what they are given; the first keep its parts."""
 
-_OPERATORS = METHODS & {
-    f"__{prefix}{name}__"
-    for prefix in ("", "r", "i")
-    for name in ("add", "sub", "mul", "mod", "and", "or", "xor", "eq", "ne", "lt", "le", "gt", "ge")
+_OPERATORS = frozenset(f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in BINARY) | {
+    f"__{name}__" for name in ("contains", "eq", "ne", "lt", "le", "gt", "ge")
 }
+_CALLING_BACK = frozenset({"ChainMap", "ItemsView", "KeysView", "MappingView", "ValuesView"})
+"""Of the library: their operators call methods of what they were made of."""
+_THEIR_MODULES = frozenset({"abc", "collections", "collections.abc"})
 _ITERATORS = frozenset({"iter", "reversed"})
 _MAKES_ATTRIBUTES = frozenset({"setattr", "namedtuple", "getattr", "attrgetter", "methodcaller"})
 # By these levels: a part looked up is one deeper; pairs (items, enumerate) put a tuple in between.
@@ -77,12 +78,11 @@ class _Step:
 def find_global_uses(tree: ast.Module, bound: frozenset[str]) -> GlobalUses:
     """Examine a tree with folded names and no guards yet. bound: every name that it binds."""
     nodes = list(_inside_functions(tree))
-    trail = _Trail(
-        nodes,
-        bound,
-        own=_attributes_of_its_own(tree, bound),
-        has_operators=bool(bound & _OPERATORS) or _has_derived_class(tree),
+    own = _attributes_of_its_own(tree, bound)
+    has_operators = (
+        bool(bound & _OPERATORS) or _has_derived_class(tree) or _may_call_back(tree, own)
     )
+    trail = _Trail(nodes, bound, own=own, has_operators=has_operators)
     return GlobalUses(
         has_global_statement=any(isinstance(node, ast.Global) for node in nodes),
         has_nonlocal_statement=any(isinstance(node, ast.Nonlocal) for node in nodes),
@@ -308,6 +308,13 @@ def _taken_apart(level: int) -> _Step:
 def _has_derived_class(tree: ast.Module) -> bool:
     # OrderedDict, defaultdict and Set hand the other operand to the constructor of a subclass.
     return any(isinstance(node, ast.ClassDef) and node.bases for node in ast.walk(tree))
+
+
+def _may_call_back(tree: ast.Module, own: frozenset[str] | None) -> bool:
+    """Whether the source names one of _CALLING_BACK, or has the module and can make up names."""
+    names = {node.name for node in ast.walk(tree) if isinstance(node, ast.alias)}
+    names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return bool(names & _CALLING_BACK) or (own is None and bool(names & _THEIR_MODULES))
 
 
 def _attributes_of_its_own(tree: ast.Module, bound: frozenset[str]) -> frozenset[str] | None:
