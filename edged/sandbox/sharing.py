@@ -17,7 +17,7 @@ import functools
 import re
 import string
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field
+from dataclasses import MISSING, Field, dataclass
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -34,12 +34,9 @@ from typing import Any, cast
 
 from edged.sandbox.facades import Facade
 from edged.sandbox.facades.structures import CachedProperty
-from edged.sandbox.guards import (
-    BaseDoor,
-    exit_without_traceback,
-    is_own_class,
-)
+from edged.sandbox.guards import BaseDoor, exit_without_traceback, is_own_class
 from edged.sandbox.methods import is_own_function, new_of_its_class
+from edged.sandbox.names import METHODS
 from edged.sandbox.readonly import NEVER, GlobalUses
 
 _NAMED_FIELD = type(collections.namedtuple("_Any", "field").field)  # type: ignore[attr-defined]  # noqa: PYI024
@@ -60,8 +57,8 @@ _ATOMS = frozenset(
             type(NotImplemented),
             object,
         ),
-        *(re.Pattern, re.RegexFlag, string.Template, decimal.Decimal, fractions.Fraction, Facade),
-        *(dt.date, dt.datetime, dt.time, dt.timedelta, dt.timezone),
+        *(re.Pattern, re.RegexFlag, string.Template, decimal.Decimal, Facade),
+        *(dt.date, dt.timedelta),
         *(MethodDescriptorType, WrapperDescriptorType, MemberDescriptorType, GetSetDescriptorType),
     }
 )
@@ -72,6 +69,8 @@ _WRAPPER_CODES = frozenset(
     wrap(lambda: None).__code__ for wrap in (exit_without_traceback, new_of_its_class)
 )
 """Of what guards put around the methods of a program."""
+_REPR_CODE = dataclass(type("_Any", (), {})).__repr__.__code__  # around each one, the same
+_MEMBER_TYPES = frozenset({object, str, bytes, int, float})
 
 
 class NotShareable(Exception):
@@ -164,22 +163,38 @@ class Inventory:
             self._take_class(value)
         elif isinstance(value, enum.Enum):
             self._take(type(value))
-        elif isinstance(value, GenericAlias | UnionType):
+        elif isinstance(value, GenericAlias):
+            self._take_all((value.__origin__, *value.__args__))
+        elif isinstance(value, UnionType):
             self._take_all(value.__args__)
+        else:
+            self._take_object(value)
+
+    def _take_object(self, value: object) -> None:
+        if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, type):
+            self._take(value.__self__)
+        elif isinstance(value, fractions.Fraction):
+            self._take_all((value.numerator, value.denominator))
+        elif isinstance(value, dt.timezone):
+            self._take(value.tzname(None))
+        elif isinstance(value, dt.datetime | dt.time):
+            self._take(value.tzinfo)
         elif not (
             isinstance(value, BuiltinFunctionType)
-            and isinstance(value.__self__, type | ModuleType | NoneType)
+            and isinstance(value.__self__, ModuleType | NoneType)
         ):
             raise NotShareable(f"an object of type {type(value).__name__}")
 
     def _take_function(self, function: FunctionType) -> None:
-        is_known = is_own_function(function) or function.__code__ in _WRAPPER_CODES
-        if not is_known or vars(function).keys() - {"__isabstractmethod__"}:
+        if not _is_of_program(function) or vars(function).keys() - {"__isabstractmethod__"}:
             raise NotShareable(f"the function {function.__name__}")
         if function.__closure__ and self._has_nonlocal:
             raise NotShareable(f"the closure of {function.__name__} may be rebound")
         self._take_all(function.__defaults__ or ())
         self._take_all((function.__kwdefaults__ or {}).values())
+        self._take_cells(function)
+
+    def _take_cells(self, function: FunctionType) -> None:
         for cell in function.__closure__ or ():
             self._take(_content(cell))
 
@@ -198,28 +213,31 @@ class Inventory:
                 self._take(base)
         for name, value in vars(cls).items():
             self._take_class_attribute(name, value)
-        for member in (
-            getattr(cls, "__members__", {}).values() if issubclass(cls, enum.Enum) else ()
-        ):
-            self._take_member(member)
+        if issubclass(cls, enum.Enum):
+            self._take_enum(cls)
 
     def _take_class_attribute(self, name: str, value: object) -> None:
+        if isinstance(value, classmethod | staticmethod):
+            value = value.__func__
         if name == "__dataclass_fields__":
             self._take_fields(value)  # type: ignore[arg-type]
-        elif (
-            name.startswith("_") and not is_own_function(value) and type(value) is not FunctionType
-        ):
+        elif name.startswith("_") and name not in METHODS and not _is_of_program(value):
             return  # set by Python itself, and no program can spell it: private names are folded
         elif isinstance(value, property):
             self._take_all(
                 part for part in (value.fget, value.fset, value.fdel) if part is not None
             )
-        elif isinstance(value, classmethod | staticmethod):
-            self._take(value.__func__)
         elif isinstance(value, CachedProperty):
             self._take(value.func)
-        elif not _is_generated(name, value) and type(value) is not enum.property:
+        elif name in METHODS and isinstance(value, FunctionType) and not _is_of_program(value):
+            self._take_library_method(value)
+        elif type(value) is not enum.property:
             self._take(value)
+
+    def _take_library_method(self, function: FunctionType) -> None:
+        """One made from text (dataclass) holds the fields alone, others what they closed over."""
+        if function.__code__.co_filename != "<string>" and function.__code__ is not _REPR_CODE:
+            self._take_cells(function)
 
     def _take_fields(self, fields: Mapping[str, Field[object]]) -> None:
         for field in fields.values():
@@ -229,18 +247,25 @@ class Inventory:
                 part for part in (field.default, field.default_factory) if part is not MISSING
             )
 
-    def _take_member(self, member: enum.Enum) -> None:
-        self._seen.add(id(member))
-        attributes = {name: value for name, value in vars(member).items() if name != "__objclass__"}
-        self._take_all(attributes.values())
+    def _take_enum(self, cls: type[enum.Enum]) -> None:
+        """Members outlive the call: none may hold, or be given, what store() does not see."""
+        kind = cls._member_type_  # type: ignore[attr-defined]
+        if kind not in _MEMBER_TYPES or any(map(_has_cached_property, cls.__mro__)):
+            raise NotShareable("an enum whose members can be changed")
+        for member in cls.__members__.values():
+            self._seen.add(id(member))
+            attributes = vars(member).items()
+            self._take_all(value for name, value in attributes if name != "__objclass__")
 
 
-def _is_generated(name: str, value: object) -> bool:
-    """Whether a library made this magic method for the class (dataclass, enum)."""
-    return (
-        name.startswith("_")
-        and type(value) is FunctionType
-        and not (is_own_function(value) or value.__code__ in _WRAPPER_CODES)
+def _has_cached_property(cls: type) -> bool:
+    return any(isinstance(value, CachedProperty) for value in vars(cls).values())
+
+
+def _is_of_program(value: object) -> bool:
+    """Whether this is a function of the program, or what guards put around one."""
+    return is_own_function(value) or (
+        isinstance(value, FunctionType) and value.__code__ in _WRAPPER_CODES
     )
 
 
