@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from edged.sandbox.formatting import TemplateFormatter
 from edged.sandbox.methods import (
+    as_abstract,
     bound,
     for_objects_of,
     is_own_function,
@@ -274,4 +275,4 @@ def exit_without_traceback(function: Callable[..., object]) -> Callable[..., obj
             return False
         return function(owner, kind, error, None)
 
-    return exit_
+    return as_abstract(function, exit_)

@@ -11,6 +11,9 @@ Runs in: workers. Talks to: nobody. Never: runs for a method that is called on i
 
 from collections.abc import Callable
 from types import FunctionType
+from typing import TypeVar
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 PROGRAM_FILE = "program.py"
 """The file name in every code object of a program: how its functions are told from ours."""
@@ -52,4 +55,11 @@ def new_of_its_class(function: Callable[..., object]) -> Callable[..., object]:
             raise TypeError("__new__ must return an object of its class")
         return made
 
-    return new
+    return as_abstract(function, new)
+
+
+def as_abstract(function: object, wrapper: _Function) -> _Function:
+    """Return a wrapper that is abstract where what it wraps is."""
+    if getattr(function, "__isabstractmethod__", False):
+        vars(wrapper)["__isabstractmethod__"] = True
+    return wrapper

@@ -239,9 +239,9 @@ class PolicyTransformer(RestrictingNodeTransformer):
         self.check_name(node, node.name)
         node.returns = None
         if node.name == "__exit__":
-            node.decorator_list.append(ast.copy_location(ast.Name("_exit_", ast.Load()), node))
+            _decorate(node, "_exit_")
         elif node.name == "__new__":
-            node.decorator_list.insert(0, ast.copy_location(ast.Name("_new_", ast.Load()), node))
+            _decorate(node, "_new_")
         return node
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
@@ -357,6 +357,11 @@ def _hook(name: str, *arguments: ast.expr, place: ast.AST | None = None) -> ast.
     for fresh in (call, call.func, *(part for part in arguments if not hasattr(part, "lineno"))):
         ast.copy_location(fresh, place)
     return call
+
+
+def _decorate(node: ast.FunctionDef, hook: str) -> None:
+    """Put one of our guards around a function and all its decorators."""
+    node.decorator_list.insert(0, ast.copy_location(ast.Name(hook, ast.Load()), node))
 
 
 def _own_mark(place: ast.ClassDef) -> ast.stmt:
