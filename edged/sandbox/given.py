@@ -63,7 +63,7 @@ BASES: frozenset[type] = frozenset(
         *(_PLAIN_TYPES - {bool, bytearray, complex, NoneType, range, slice}),
         *_CONTAINERS,
         *ERRORS.values(),
-        *(getattr(collections.abc, name) for name in ABSTRACT.split()),
+        *(getattr(collections.abc, name) for name in ABSTRACT.split() if name != "Generator"),
         *(abc.ABC, classes.GenericBase),
         *(classes.ProgramEnum, classes.ProgramIntEnum, classes.ProgramStrEnum),
     }

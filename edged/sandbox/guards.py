@@ -1,7 +1,7 @@
 """The checks that need a value: the hooks that transformer.py writes, and the builtins upon them.
 
-Runs in: workers. Talks to: names.py, methods.py, formatting.py. Never: is reachable by name from a program
-(hooks start with an underscore, and after folding no name of a program does).
+Runs in: workers. Talks to: names.py, methods.py, formatting.py. Never: is reachable by name from a
+program (hooks start with an underscore, and after folding no name of a program does).
 """
 
 import builtins

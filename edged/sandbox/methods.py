@@ -1,10 +1,10 @@
 """Functions that came without their object: what they may be called with, and what they may return.
 
 A function of a library, taken from its class, would take any object as its `self`, and some set
-attributes on it: the `__init__` of a dataclass or of a view. What is written in C checks its `self`;
-what a program wrote passes the guards of its own source. So one rule is left for the rest: it takes
-objects of its class. And a `__new__` of the program's returns an object of its class, since the
-libraries that call it set attributes on what they get.
+attributes on it: the `__init__` of a dataclass or of a view. What is written in C checks its
+`self`; what a program wrote passes the guards of its own source. So one rule is left for the rest:
+it takes objects of its class. And a `__new__` of the program's returns an object of its class,
+since the libraries that call it set attributes on what they get.
 
 Runs in: workers. Talks to: nobody. Never: runs for a method that is called on its object.
 """

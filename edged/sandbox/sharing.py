@@ -33,6 +33,7 @@ from types import (
 from typing import Any, cast
 
 from edged.sandbox.facades import Facade
+from edged.sandbox.facades.contexts import context_manager
 from edged.sandbox.facades.structures import CachedProperty
 from edged.sandbox.guards import BaseDoor, exit_without_traceback, is_own_class
 from edged.sandbox.methods import is_own_function, new_of_its_class
@@ -66,9 +67,10 @@ _FLAT = (list, set, tuple, frozenset)
 _MAPPINGS = (dict, collections.Counter, collections.OrderedDict)
 _LRU_CACHE = type(functools.lru_cache(lambda: None))
 _WRAPPER_CODES = frozenset(
-    wrap(lambda: None).__code__ for wrap in (exit_without_traceback, new_of_its_class)
+    wrap(lambda: None).__code__
+    for wrap in (context_manager, exit_without_traceback, new_of_its_class)
 )
-"""Of what guards put around the methods of a program."""
+"""Of what stands around functions of a program, and holds nothing else."""
 _REPR_CODE = dataclass(type("_Any", (), {})).__repr__.__code__  # around each one, the same
 _MEMBER_TYPES = frozenset({object, str, bytes, int, float})
 
@@ -263,7 +265,7 @@ def _has_cached_property(cls: type) -> bool:
 
 
 def _is_of_program(value: object) -> bool:
-    """Whether this is a function of the program, or what guards put around one."""
+    """Whether this is a function of the program, or one of ours around it."""
     return is_own_function(value) or (
         isinstance(value, FunctionType) and value.__code__ in _WRAPPER_CODES
     )

@@ -1,4 +1,4 @@
-"""Modules for classes and annotations: dataclasses (records.py), enum, abc, contextlib, typing.
+"""Modules for classes and annotations: enum, abc, typing, and those of records.py and contexts.py.
 
 Nothing of the real typing module is offered but its class syntax: its objects forward attributes to
 the classes they stand for, and its caches would carry a program's objects from one call to the
@@ -9,13 +9,11 @@ Runs in: workers. Talks to: the standard library, guards.py. Never: evaluates an
 
 import abc
 import collections.abc
-import contextlib
 import enum
 import typing
-from collections.abc import Callable
 from types import FunctionType
 
-from edged.sandbox.facades import records
+from edged.sandbox.facades import contexts, records
 from edged.sandbox.facades.offer import Offer
 from edged.sandbox.facades.structures import renamed
 from edged.sandbox.guards import BaseDoor, Guards
@@ -60,12 +58,13 @@ class GenericBase:
 class TypingName(BaseDoor):
     """A name of the typing module: takes any parameters, is any annotation, does nothing.
 
-    bases: what it comes down to in a class statement. origin: what isinstance asks about.
+    bases: what it comes down to in a class statement; None: it may not stand there. origin: what
+    isinstance asks about.
     """
 
     __slots__ = ("_bases", "_origin")
 
-    def __init__(self, *, bases: tuple[type, ...] = (), origin: type = object) -> None:
+    def __init__(self, *, bases: tuple[type, ...] | None = (), origin: type = object) -> None:
         self._bases = bases
         self._origin = origin
 
@@ -83,6 +82,8 @@ class TypingName(BaseDoor):
         return isinstance(value, self._origin)
 
     def __mro_entries__(self, _bases: tuple[object, ...]) -> tuple[type, ...]:
+        if self._bases is None:
+            raise TypeError("this cannot be a base class of a program")
         return self._bases
 
 
@@ -98,11 +99,7 @@ def offers(guards: Guards) -> Offer:
             "unique": enum.unique,
         },
         "abc": {"ABC": abc.ABC, "abstractmethod": abstract_method},
-        "contextlib": {
-            "contextmanager": contextlib.contextmanager,
-            "nullcontext": lambda value=None: contextlib.nullcontext(value),
-            "suppress": make_suppress,
-        },
+        "contextlib": contexts.offered(),
         "typing": _typing(),
     }
 
@@ -110,11 +107,6 @@ def offers(guards: Guards) -> Offer:
 def make_auto() -> enum.auto:
     """Make an auto(). Not the class itself: it sets attributes on whatever it gets as `self`."""
     return enum.auto()
-
-
-def make_suppress(*errors: type[BaseException]) -> contextlib.suppress:
-    """Make a suppress(). Not the class itself, for the same reason."""
-    return contextlib.suppress(*errors)
 
 
 def abstract_method(function: object) -> object:
@@ -157,6 +149,8 @@ def _typing() -> dict[str, object]:
         name: TypingName(origin=origin, bases=() if origin is str else (origin,))
         for name, origin in _ORIGINS.items()
     }
+    # Its close() would give a program GeneratorExit, which no source can name.
+    offered["Generator"] = TypingName(origin=collections.abc.Generator, bases=None)
     offered |= {name: TypingName() for name in _WORDS.split()}
     offered |= {name: TypingName(bases=(GenericBase,)) for name in ("Generic", "Protocol")}
     for name in ("NamedTuple", "TypedDict"):

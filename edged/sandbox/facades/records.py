@@ -1,7 +1,7 @@
 """The dataclasses module as programs see it.
 
-The library pastes the names of a class's fields into source text and reads attributes by them, so no
-program gets at the fields that a class goes by: `fields` gives copies.
+The library pastes the names of a class's fields into source text and reads attributes by them, so
+no program gets at the fields that a class goes by: `fields` gives copies.
 
 Runs in: workers. Talks to: the standard library, guards.py. Never: changes a class that is not the
 program's own.
