@@ -252,7 +252,8 @@ def _check_scalar(defined: tuple[str, ...], classes: list[type]) -> None:
     # harmless; the rest is refused.
     if not any(issubclass(base, enum.Enum) for base in classes):
         raise TypeError("str, bytes, int and float can be base classes of an Enum only")
-    if {"__eq__", "__hash__"} & set(defined):
+    own = {cls for base in classes for cls in base.__mro__ if is_own_class(cls)}
+    if {"__eq__", "__hash__"} & {*defined, *(name for cls in own for name in vars(cls))}:
         raise TypeError("an Enum of str, bytes, int or float cannot define __eq__ or __hash__")
     if any(is_own_class(base) and not issubclass(base, enum.Enum) for base in classes):
         raise TypeError(

@@ -69,6 +69,11 @@ def _calendar() -> dict[str, object]:
     ) | {name: tuple(getattr(calendar, name)) for name in names}
 
 
+# From Python 3.12 on what a fraction consists of is kept as a key, and it may be a program's own.
+_hashing = vars(fractions).get("_hash_algorithm")
+if _hashing is not None:
+    vars(fractions)["_hash_algorithm"] = getattr(_hashing, "__wrapped__", _hashing)
+
 Seed = float | str | bytes | bytearray | None
 
 

@@ -16,7 +16,7 @@ import unicodedata
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import AnyStr
+from typing import Any, AnyStr
 
 from edged.sandbox.facades.offer import Offer, pick
 
@@ -47,12 +47,7 @@ def offers() -> Offer:
         ),
         "html": pick(html, "escape unescape"),
         "urllib": {},
-        "urllib.parse": pick(
-            urllib.parse,
-            "parse_qs parse_qsl quote quote_plus unquote unquote_plus urlencode urljoin urlparse"
-            " urlunparse urlunsplit",
-        )
-        | {"urlsplit": urlsplit},
+        "urllib.parse": _urls(),
         "base64": pick(
             base64,
             "b16decode b16encode b32decode b32encode b64decode b64encode standard_b64decode"
@@ -81,16 +76,70 @@ def sequence_matcher(
     return difflib.SequenceMatcher(isjunk, a, b, autojunk)
 
 
-def urlsplit(
-    url: AnyStr,
-    scheme: AnyStr | None = None,
-    allow_fragments: bool = True,  # noqa: FBT001, FBT002
-) -> object:
-    """Split a URL that is exactly text or bytes: the library keeps what it was given, as a key."""
-    empty = url[:0]
-    if any(type(part) not in (str, bytes) for part in (url, scheme or empty)):
+# The urllib.parse module keeps what it was given, as a key: such text must be exactly str or bytes.
+
+
+def _urls() -> dict[str, object]:
+    module = urllib.parse
+    return pick(module, "parse_qs parse_qsl unquote unquote_plus urlunparse urlunsplit") | {
+        "quote": _quoting(module.quote, "/"),
+        "quote_plus": _quoting(module.quote_plus, ""),
+        "urlencode": urlencode,
+        "urljoin": urljoin,
+        "urlparse": _splitting(module.urlparse),
+        "urlsplit": _splitting(module.urlsplit),
+    }
+
+
+def _check_text(*texts: object) -> None:
+    if any(type(text) not in (str, bytes) for text in texts):
         raise TypeError("a URL must be text")
-    return urllib.parse.urlsplit(url, scheme or empty, bool(allow_fragments))
+
+
+def _splitting(split: Callable[..., object]) -> Callable[..., object]:
+    def checked(
+        url: str | bytes,
+        scheme: str | bytes | None = None,
+        allow_fragments: bool = True,  # noqa: FBT001, FBT002
+    ) -> object:
+        _check_text(url, scheme or "")
+        return split(url, scheme or url[:0], bool(allow_fragments))
+
+    return checked
+
+
+def urljoin(
+    base: AnyStr,
+    url: AnyStr,
+    allow_fragments: bool = True,  # noqa: FBT001, FBT002
+) -> AnyStr:
+    _check_text(base, url)
+    return urllib.parse.urljoin(base, url, bool(allow_fragments))
+
+
+def _quoting(quote: Callable[..., str], usual: str) -> Callable[..., str]:
+    def checked(
+        string: str | bytes,
+        safe: str | bytes = usual,
+        encoding: str | None = None,
+        errors: str | None = None,
+    ) -> str:
+        _check_text(safe)
+        return quote(string, safe, encoding, errors)
+
+    return checked
+
+
+def urlencode(
+    query: Any,
+    doseq: bool = False,  # noqa: FBT001, FBT002
+    safe: str | bytes = "",
+    encoding: str | None = None,
+    errors: str | None = None,
+    quote_via: Callable[..., str] = urllib.parse.quote_plus,
+) -> str:
+    _check_text(safe)
+    return urllib.parse.urlencode(query, doseq, safe, encoding, errors, quote_via)
 
 
 # The re module: its functions keep the pattern object they were given, so a pattern must be exactly
