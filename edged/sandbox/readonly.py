@@ -57,6 +57,7 @@ class GlobalUses:
     has_nonlocal_statement: bool
     has_class_store: bool
     """Whether one sets an attribute of a class of the module."""
+    has_class_statement: bool
     given_away: Mapping[str, int]
     """The lowest level at which a name's value is given away; missing: no function uses it."""
 
@@ -87,6 +88,7 @@ def find_global_uses(tree: ast.Module, bound: frozenset[str]) -> GlobalUses:
         has_global_statement=any(isinstance(node, ast.Global) for node in nodes),
         has_nonlocal_statement=any(isinstance(node, ast.Nonlocal) for node in nodes),
         has_class_store=_has_class_store(tree, nodes),
+        has_class_statement=any(isinstance(node, ast.ClassDef) for node in nodes),
         given_away={name: trail.find_level(name) for name in trail.loads},
     )
 

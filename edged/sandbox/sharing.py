@@ -89,6 +89,7 @@ class Inventory:
             set()
         )  # ids of mutable ones: accepted under the one name they have
         self._has_nonlocal = False
+        self._has_class_statement = False
         self.classes: set[type] = set()
         self.caches: list[Callable[[], None]] = []
         """What must be cleared before each call."""
@@ -100,6 +101,7 @@ class Inventory:
         if uses.has_class_store:
             raise NotShareable("a function sets an attribute of a class")
         self._has_nonlocal = uses.has_nonlocal_statement
+        self._has_class_statement = uses.has_class_statement
         for name, value in bound.items():
             if type(value) in (list, set, tuple, *_MAPPINGS):
                 self._take_container(name, value, uses.given_away.get(name, NEVER))
@@ -225,16 +227,19 @@ class Inventory:
             self._take_fields(value)  # type: ignore[arg-type]
         elif name.startswith("_") and name not in METHODS and not _is_of_program(value):
             return  # set by Python itself, and no program can spell it: private names are folded
-        elif isinstance(value, property):
-            self._take_all(
-                part for part in (value.fget, value.fset, value.fdel) if part is not None
-            )
-        elif isinstance(value, CachedProperty):
-            self._take(value.func)
+        elif isinstance(value, property | CachedProperty):
+            self._take_property(value)
         elif name in METHODS and isinstance(value, FunctionType) and not _is_of_program(value):
             self._take_library_method(value)
         elif type(value) is not enum.property:
             self._take(value)
+
+    def _take_property(self, value: property | CachedProperty) -> None:
+        if self._has_class_statement:
+            raise NotShareable("another class could give a property another name")
+        is_cached = isinstance(value, CachedProperty)
+        parts = (value.func,) if is_cached else (value.fget, value.fset, value.fdel)
+        self._take_all(part for part in parts if part is not None)
 
     def _take_library_method(self, function: FunctionType) -> None:
         """One made from text (dataclass) holds the fields alone, others what they closed over."""

@@ -3,8 +3,8 @@
 The library's own context managers hand what ends a block to the program: a traceback (on Python
 3.11), and what is no Exception, such as the deadline.
 
-Runs in: workers. Talks to: the standard library, methods.py. Never: gives a program an error that it
-could not have caught itself.
+Runs in: workers. Talks to: the standard library, methods.py. Never: gives a program an error that
+it could not have caught itself.
 """
 
 import contextlib
