@@ -6,6 +6,7 @@ Reading the input, running, and turning the result or the error into bytes all h
 deadline and memory limit: each of them can be made slow or large by the program or its input.
 """
 
+import gc
 import json
 import math
 from time import monotonic_ns
@@ -55,6 +56,9 @@ Answer = tuple[bytes, int, bool]
 class Runnable(Protocol):
     """A loaded program."""
 
+    leaves_generators: bool
+    """Whether one that was not finished may run code of the program when it is collected."""
+
     def run(self, input_data: object) -> object:
         """Return its result; raises whatever it raises."""
         ...
@@ -79,6 +83,7 @@ class CallRunner:
         returns_confidence: bool,
     ) -> None:
         self._run_program = program.run
+        self._leaves_generators = program.leaves_generators
         self._page = page
         self._deadline = deadline
         self._result_bytes_limit = result_bytes_limit
@@ -108,6 +113,8 @@ class CallRunner:
             try:
                 deadline.arm(start_ns, due_ns)
                 ending = self._execute(body)
+                if self._leaves_generators:
+                    gc.collect()  # in a cycle, one would run on the account of a later call
             except DeadlinePassed:
                 # The frames of the program die here, still under the timer: a finaliser that
                 # loops is interrupted as well.

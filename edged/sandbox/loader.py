@@ -36,7 +36,7 @@ Entry = Callable[[object], object]
 class Program:
     """A loaded program."""
 
-    __slots__ = ("_body", "_caches", "_entry", "_imports")
+    __slots__ = ("_body", "_caches", "_entry", "_imports", "leaves_generators")
 
     def __init__(
         self,
@@ -44,11 +44,14 @@ class Program:
         entry: Entry | None,
         caches: tuple[Callable[[], None], ...],
         imports: Imports,
+        *,
+        leaves_generators: bool,
     ) -> None:
         self._body = body
         self._entry = entry  # None: the body runs for each call
         self._caches = caches
         self._imports = imports
+        self.leaves_generators = leaves_generators
 
     @property
     def is_shared(self) -> bool:
@@ -78,7 +81,9 @@ def load(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> Program:
     body = _Body(compiled.code, given)
     bound = _first_run(body)
     entry, caches = _share(bound, compiled, guards, imports, given)
-    return Program(body.run_to_entry, entry, caches, imports)
+    return Program(
+        body.run_to_entry, entry, caches, imports, leaves_generators=compiled.leaves_generators
+    )
 
 
 class _Body:

@@ -30,6 +30,8 @@ _INSTEAD: Final = "write it in the Python that monty runs, or give the task back
 class MontyProgram:
     """Does what `loader.Program` does, on another interpreter."""
 
+    leaves_generators = False
+
     def __init__(self, source: str, memory_bytes: int) -> None:
         self._limits = ResourceLimits(max_memory=memory_bytes // _SHARE_OF_MEMORY)
         self._program = Monty(source + _CALL, script_name="program", inputs=[_INPUT])

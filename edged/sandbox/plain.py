@@ -12,6 +12,8 @@ from edged.sandbox.policy import ENTRY, ProgramRefused, Refusal
 class PlainProgram:
     """Does what `loader.Program` does, with nothing in between."""
 
+    leaves_generators = False
+
     def __init__(self, source: str) -> None:
         self._names: dict[str, object] = {"__name__": "program"}
         exec(source, self._names)  # noqa: S102 # the purpose of this module

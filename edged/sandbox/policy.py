@@ -55,6 +55,8 @@ class CompiledProgram:
 
     code: CodeType
     uses: GlobalUses
+    leaves_generators: bool
+    """Whether one that was not finished may run code of the program when it is collected."""
 
 
 def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> CompiledProgram:
@@ -73,7 +75,17 @@ def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> Compi
     functions = function_names(tree)
     PolicyTransformer(IMPORTABLE, bound, functions, permits, refusals).visit(tree)
     refusals.raise_if_any()
-    return CompiledProgram(code=_compile(tree), uses=uses)
+    return CompiledProgram(
+        code=_compile(tree), uses=uses, leaves_generators=_leaves_generators(tree)
+    )
+
+
+def _leaves_generators(tree: ast.Module) -> bool:
+    nodes = list(ast.walk(tree))
+    blocks = [node for node in nodes if isinstance(node, ast.Try | ast.With)]
+    return any(isinstance(node, ast.YieldFrom) for node in nodes) or any(
+        isinstance(node, ast.Yield) for block in blocks for node in ast.walk(block)
+    )
 
 
 def _refuse(what: str, instead: str, *, line: int = 1, column: int = 1) -> ProgramRefused:

@@ -237,9 +237,11 @@ class Inventory:
     def _take_property(self, value: property | CachedProperty) -> None:
         if self._has_class_statement:
             raise NotShareable("another class could give a property another name")
-        is_cached = isinstance(value, CachedProperty)
-        parts = (value.func,) if is_cached else (value.fget, value.fset, value.fdel)
-        self._take_all(part for part in parts if part is not None)
+        if isinstance(value, CachedProperty):
+            self._take(value.func)
+        else:
+            parts = (value.fget, value.fset, value.fdel)
+            self._take_all(part for part in parts if part is not None)
 
     def _take_library_method(self, function: FunctionType) -> None:
         """One made from text (dataclass) holds the fields alone, others what they closed over."""

@@ -167,7 +167,10 @@ class Worker:
                     return _load_monty(source, limits, order.memory_bytes)
                 if layers.LANGUAGE in self._without:
                     return load_plain(source)
-                return load(source, limits)
+                program = load(source, limits)
+                if program.leaves_generators:
+                    gc.collect()  # runs code of the program: not after the deadline is disarmed
+                return program
             finally:
                 self._deadline.disarm()
         except DeadlinePassed:
