@@ -63,8 +63,8 @@ def compile_program(source: str, limits: SourceLimits = DEFAULT_LIMITS) -> Compi
     """Compile `source`; raises ProgramRefused with everything that is wrong with it."""
     check_size(source, limits)
     tree = _parse(source)
-    _check_tree(tree, limits)
-    refusals = RefusalList()
+    refusals = RefusalList(source)
+    _check_tree(tree, limits, refusals)
     _check_entry(tree, refusals)
     _leave_main_guard_out(tree)
     name_positions(tree)
@@ -96,8 +96,13 @@ def check_size(source: str, limits: SourceLimits) -> None:
     """Raise ProgramRefused for text that is too long, or none."""
     try:
         size_bytes = len(source.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise _refuse("text that is not valid Unicode", "save the source as UTF-8") from None
+    except UnicodeEncodeError as error:
+        raise _refuse(
+            "text that is not valid Unicode",
+            "save the source as UTF-8",
+            line=source.count("\n", 0, error.start) + 1,
+            column=error.start - source.rfind("\n", 0, error.start),
+        ) from None
     if size_bytes > limits.source_bytes:
         raise _refuse(f"a source of {size_bytes} bytes", f"at most {limits.source_bytes}")
 
@@ -133,7 +138,7 @@ def _syntax_refusal(error: BaseException) -> ProgramRefused:
     return _refuse(f"this source ({error})", "save it as plain UTF-8 text")
 
 
-def _check_tree(tree: ast.Module, limits: SourceLimits) -> None:
+def _check_tree(tree: ast.Module, limits: SourceLimits, refusals: RefusalList) -> None:
     """Count nodes and depth, without recursion: the tree may be deeper than Python's own stack."""
     count = 0
     pending: list[tuple[ast.AST, int]] = [(tree, 0)]
@@ -146,7 +151,7 @@ def _check_tree(tree: ast.Module, limits: SourceLimits) -> None:
                 "move constants into one string",
             )
         if depth > limits.depth:
-            line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+            line, column = refusals.place_of(node)
             raise _refuse(
                 f"nesting deeper than {limits.depth}",
                 "split it into statements",

@@ -41,15 +41,23 @@ class ProgramRefused(Exception):
 
 
 class RefusalList:
-    """Collects the refusals of one pass over a syntax tree."""
+    """Collects the refusals of the passes over a syntax tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str) -> None:
+        # As the parser tells lines apart.
+        self._lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._refusals: set[Refusal] = set()
 
     def add(self, node: ast.AST, what: str, instead: str) -> None:
         """Refuse `node`; one without a place of its own is refused at line 1."""
-        line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
+        line, column = self.place_of(node)
         self._refusals.add(Refusal(line=line, column=column, what=what, instead=instead))
+
+    def place_of(self, node: ast.AST) -> tuple[int, int]:
+        """Return line and column; the tree counts columns in bytes of UTF-8."""
+        line = getattr(node, "lineno", 1)
+        before = self._lines[line - 1].encode()[: getattr(node, "col_offset", 0)]
+        return line, len(before.decode(errors="ignore")) + 1
 
     def raise_if_any(self) -> None:
         """Raise ProgramRefused with what was collected, if anything was."""

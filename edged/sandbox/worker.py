@@ -161,7 +161,7 @@ class Worker:
             try:
                 now_ns = time.monotonic_ns()
                 self._deadline.arm(now_ns, now_ns + order.load_limit_ns)
-                source = order.source.decode()
+                source = order.source.decode(errors="surrogatepass")
                 limits = SourceLimits(source_bytes=order.source_bytes_limit)
                 if order.backend is Backend.MONTY:
                     return _load_monty(source, limits, order.memory_bytes)

@@ -12,6 +12,7 @@ import pytest
 from edged.pool.pool import LoadFailed, Outcome, Pool, ProgramSource, Result
 from edged.pool.settings import PoolSettings
 from edged.sandbox.control import Order
+from edged.sandbox.refusals import ProgramRefused
 from scripts.support.processes import parent_of
 from tests.edged.pool.test_pool_calls import SPIN, gather, until
 from tests.edged.pool.test_pool_warm import OFTEN_SLOW
@@ -144,3 +145,10 @@ async def test_a_minimum_of_workers_comes_once_the_program_is_known_to_load():
         with pytest.raises(LoadFailed):
             await loading
         assert len(pids) == 1
+
+
+async def test_source_with_a_lone_surrogate_is_refused_at_its_place(pool):
+    source = "X = '\ud800'\ndef run(input_data):\n    return 1\n"
+
+    with pytest.raises(ProgramRefused, match="line 1, column 6: text that is not valid Unicode"):
+        await pool.load("text", ProgramSource(source=source))

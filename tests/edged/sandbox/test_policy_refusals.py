@@ -129,9 +129,28 @@ def test_failing_module_body_is_refused_at_its_line() -> None:
     assert refusal.what == "a module body that fails (KeyError: missing)"
 
 
-def test_null_bytes_and_lone_surrogates_are_refused() -> None:
+def test_columns_are_counted_in_characters() -> None:
+    (refusal,) = refusals_of("def run(x):\n    return 'größer 🙂' + eval(x)\n")
+
+    assert (refusal.line, refusal.column) == (2, 25)
+
+
+def test_column_of_deep_nesting_is_counted_in_characters() -> None:
+    (refusal,) = refusals_of("def run(x):\n    return 'ä' + " + "-" * 80 + "1\n")
+    (plain,) = refusals_of("def run(x):\n    return 'a' + " + "-" * 80 + "1\n")
+
+    assert (refusal.line, refusal.column) == (plain.line, plain.column)
+
+
+def test_null_bytes_are_refused() -> None:
     assert refusals_of(RUN + "\0")
-    assert refusals_of(f"{RUN}X = '\ud800'\n")
+
+
+def test_lone_surrogate_is_refused_at_its_place() -> None:
+    (refusal,) = refusals_of(f"{RUN}X = 'ä\ud800'\n")
+
+    assert (refusal.line, refusal.column) == (3, 7)
+    assert refusal.what == "text that is not valid Unicode"
 
 
 class Deadline(BaseException):
