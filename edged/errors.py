@@ -32,7 +32,7 @@ Runs in: every process. Never: knows a gRPC or HTTP status; the doors translate.
 
 from typing import ClassVar
 
-MAX_CHARS = 1_000  # of a text: what it quotes may be a caller's, and it travels in a header
+MAX_BYTES = 1_000  # of a text: what it quotes may be a caller's, and a header takes three for one
 
 
 class LoopaiError(Exception):
@@ -47,8 +47,7 @@ class LoopaiError(Exception):
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
-        text = self.text.format_map(facts)
-        super().__init__(text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]}…")
+        super().__init__(_bounded(self.text.format_map(facts)))
 
 
 class CallerError(LoopaiError):
@@ -163,3 +162,9 @@ class SignatureInvalid(PlatformError):
 class ConfigInvalid(PlatformError):
     code = "config_invalid"
     text = "{source}: {reason}"
+
+
+def _bounded(text: str) -> str:
+    """Return as much of it as is MAX_BYTES in UTF-8."""
+    start = text[:MAX_BYTES].encode(errors="replace")[:MAX_BYTES].decode(errors="ignore")
+    return start if len(start) == len(text) else f"{start}…"

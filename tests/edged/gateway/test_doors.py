@@ -179,6 +179,7 @@ def test_confidence_is_told_on_every_door(edge, client, post):
             "not valid JSON: Recursion limit",
         ),
         ({"task": "no" * 1_000_000, "input_json": b"{}"}, "NOT_FOUND", "there is no task 'nono"),
+        ({"task": "😀" * 1_000, "input_json": b"{}"}, "NOT_FOUND", "there is no task '😀"),
         ({"task": "shout", "input_json": b'{"text":5}'}, "INVALID_ARGUMENT", "input.text"),
         ({"task": "shout", "input_json": b"{}"}, "INVALID_ARGUMENT", '"text" is a required'),
     ],
