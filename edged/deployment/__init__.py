@@ -56,6 +56,13 @@ class Deployment(Section):
     anthropic: Anthropic = Anthropic()
 
     @model_validator(mode="after")
+    def _check_server(self) -> Self:
+        if self.runtime.rpc_server == "grpcio" and self.listen.tls.certificate is not None:
+            reason = "grpcio cannot be held to TLS 1.3: use ngh2, or leave TLS to a proxy"
+            raise ValueError(f"runtime.rpc_server: {reason}")
+        return self
+
+    @model_validator(mode="after")
     def _check_egress(self) -> Self:
         for task, validation in self.validation.items():
             for place, address in self._addresses(validation):

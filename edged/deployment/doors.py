@@ -22,7 +22,7 @@ class Runtime(Section):
     default_task: TaskName | None = None
     """Runs requests that name no task; with a single task that one is the default."""
     rpc_server: Literal["ngh2", "grpcio"] = "ngh2"
-    """Ours on libnghttp2, or the reference."""
+    """Ours on libnghttp2, or the reference, without TLS."""
     standby: bool = True
     """Keep a second gateway and agent started and waiting, some 40 MB each: they take over at once
     from one that dies, and a restart pauses nothing."""

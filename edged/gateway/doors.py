@@ -104,7 +104,6 @@ class Doors:
                 register,
                 (SERVICE,),
                 checks,
-                tls=tls,
                 admit=access.admit_rpc if access else None,
             )
         return native.build(

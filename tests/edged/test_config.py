@@ -74,6 +74,10 @@ def test_flags_win_over_environment_over_file(write, monkeypatch):
         ("storage: {fsync: sometimes}", "storage.fsync: Input should be 'never', 'interval' or"),
         ("cloud: {api_url: ftp://x}", "must look like http://host:port"),
         ("listen: {grpc: 50051}", "listen.grpc"),
+        (
+            "runtime: {rpc_server: grpcio}\nlisten: {tls: {certificate: c.pem, key: k.pem}}",
+            "runtime.rpc_server: grpcio cannot be held to TLS 1.3: use ngh2",
+        ),
         ("validation: {spam: {oracle: http}}", "validation.spam.url: is missing"),
         ("validation: {spam: {oracle: tarot}}", "validation.spam: oracle must be one of"),
         (
