@@ -37,7 +37,7 @@ class Caller(Section):
 
 
 class _File(Section):
-    callers: tuple[Caller, ...] = ()
+    callers: tuple[Caller, ...]  # an empty file is one that is being written
 
 
 def read_callers(path: Path) -> tuple[Caller, ...]:

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from edged.deployment.callers import Caller, read_callers
-from edged.errors import CallerForbidden, CallerUnknown, ConfigInvalid
+from edged.errors import CallerForbidden, CallerUnknown, ConfigInvalid, LoopaiError
 from edged.rpc.codes import RpcError
 from edged.rpc.peer import Peer
 from edged.rpc.status import details_of, status_of
@@ -45,6 +45,7 @@ class Access:
         self._by_key: dict[str, Caller] = {}
         self._by_identity: dict[bytes, Caller] = {}
         self._by_header: dict[bytes, Caller] = {}
+        self._changed = asyncio.Event()  # set when these callers are no longer the file's
         self._learn(read_callers(path))
 
     async def run(self) -> None:
@@ -71,6 +72,16 @@ class Access:
         caller = self._find(headers.get(b"authorization"), peer)
         if scope not in caller.scopes:
             raise CallerForbidden(caller=caller.name, scope=scope)
+
+    async def refusal(self, scope: str, headers: Mapping[bytes, bytes], peer: Peer) -> LoopaiError:
+        """Wait until this caller may not call any more, and return why."""
+        while True:
+            changed = self._changed
+            try:
+                self.admit(scope, headers, peer)
+            except (CallerUnknown, CallerForbidden) as error:
+                return error
+            await changed.wait()
 
     def admit_rpc(self, path: bytes, headers: Mapping[bytes, bytes], peer: Peer) -> None:
         """Raise RpcError. What is no method of ours, such as reflection, is for administrators."""
@@ -107,6 +118,8 @@ class Access:
         self._by_key = {c.key_sha256: c for c in callers if c.key_sha256 is not None}
         self._by_identity = {c.identity.encode(): c for c in callers if c.identity is not None}
         self._by_header = {}
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -78,11 +78,14 @@ class Gateway:
             asyncio.get_running_loop(),
             serve_unlogged=serve_unlogged,
         )
-        service = EdgeService(
-            self._executor, OutcomeLog(self._catalog, outcomes, time.time), counters
-        )
         callers = deployment.access.callers_file
         self._access = Access(callers) if callers else None
+        service = EdgeService(
+            self._executor,
+            OutcomeLog(self._catalog, outcomes, time.time),
+            counters,
+            self._access,
+        )
         self._doors = Doors(
             deployment,
             Sockets(

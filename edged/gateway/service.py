@@ -15,11 +15,13 @@ from loopai.edge.v1 import edge_pb2 as wire
 from loopai.edge.v1 import edge_pb2_grpc
 
 from edged.errors import ExecutionIdMalformed, InputMalformed, LoopaiError, RequestMalformed
+from edged.gateway.access import Access
 from edged.gateway.codec import Result, response_of, result_of
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.hot import MAX_BATCH
 from edged.gateway.outcomes import OutcomeLog
+from edged.rpc.peer import Peer
 from edged.rpc.status import details_of, status_of
 
 STREAM_WINDOW = 256  # calls of one stream in flight; the stream is not read on above it
@@ -31,10 +33,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
     """Implements loopai.edge.v1.EdgeService on either server; `hot` goes before it on ours."""
 
-    def __init__(self, executor: Executor, outcomes: OutcomeLog, counters: Counters) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        outcomes: OutcomeLog,
+        counters: Counters,
+        access: Access | None,
+    ) -> None:
+        """access: None lets everybody in; a call is asked for its caller before it comes here."""
         self._executor = executor
         self._outcomes = outcomes
         self._counters = counters
+        self._access = access
 
     async def Execute(self, request: wire.ExecuteRequest, context: Context) -> wire.ExecuteResponse:
         done = self._start(request, _deadline_s(context))
@@ -55,6 +65,22 @@ class EdgeService(edge_pb2_grpc.EdgeServiceServicer):
         return wire.ExecuteBatchResponse(results=results)
 
     async def ExecuteStream(  # type: ignore[override]  # grpc.aio also takes context.write
+        self, request_iterator: AsyncIterator[wire.ExecuteStreamRequest], context: Context
+    ) -> None:
+        if self._access is None:
+            await self._answer_stream(request_iterator, context)
+            return
+        async with asyncio.TaskGroup() as tasks:
+            refusal = self._access.refusal("execute", *_caller_of(context))
+            watching = tasks.create_task(refusal)
+            answering = tasks.create_task(self._answer_stream(request_iterator, context))
+            await asyncio.wait({watching, answering}, return_when=asyncio.FIRST_COMPLETED)
+            watching.cancel()
+            answering.cancel()
+        if not watching.cancelled():
+            await _abort(context, watching.result())
+
+    async def _answer_stream(
         self, request_iterator: AsyncIterator[wire.ExecuteStreamRequest], context: Context
     ) -> None:
         deadline_s = _deadline_s(context)
@@ -142,6 +168,17 @@ def _put(
     finished: asyncio.Queue[tuple[int, Result] | None], tag: int, done: asyncio.Future[Result]
 ) -> None:
     finished.put_nowait((tag, done.result()))
+
+
+def _caller_of(context: Context) -> tuple[dict[bytes, bytes], Peer]:
+    """Return what `Access` knows a caller by."""
+    headers = {
+        key.encode(): value.encode("latin-1")
+        for key, value in context.invocation_metadata() or ()
+        if isinstance(value, str)
+    }
+    identities = tuple(context.peer_identities() or ())
+    return headers, Peer(address=context.peer(), identities=identities)
 
 
 def _deadline_s(context: Context) -> float | None:
