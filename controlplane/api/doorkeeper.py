@@ -1,11 +1,11 @@
 """Turn strangers away before a byte of their body is read.
 
 The framework reads and parses a JSON body before it asks who sent it, so this stands in front of
-it. Runs in: the server, before every route below `/api/`. Never: reads a body.
+it. Runs in: the server, before every route below `/api/`. Never: looks into a body.
 """
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane.access import scopes
 from controlplane.access.access import Access
@@ -34,7 +34,7 @@ class Doorkeeper:
             except LoopaiError as refusal:
                 await answer_for(refusal)(scope, receive, send)
                 return
-        await self._app(scope, receive, send)
+        await self._app(scope, _bounded(receive), send)
 
     async def _admit(self, scope: Scope) -> None:
         """Raises Unauthenticated, ScopeMissing, RequestTooLarge."""
@@ -50,3 +50,18 @@ class Doorkeeper:
 def needed_scope(method: str, path: str) -> scopes.Scope:
     """Return what a request needs; a websocket only looks, like a GET."""
     return "read" if method in READING and not path.startswith(KEYS) else "admin"
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Raise RequestTooLarge once more has come than may: a body in chunks declares no length."""
+    received_bytes = 0
+
+    async def bounded() -> Message:
+        nonlocal received_bytes
+        message = await receive()
+        received_bytes += len(message.get("body", b""))
+        if received_bytes > MAX_BODY_BYTES:
+            raise RequestTooLarge(limit_bytes=MAX_BODY_BYTES)
+        return message
+
+    return bounded

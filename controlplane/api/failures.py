@@ -81,6 +81,8 @@ async def _on_validation(_: Request, error: Exception) -> Response:
 
 async def _on_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 as registered
+    if isinstance(error.__cause__, LoopaiError):  # the framework wraps what reading a body raised
+        return answer_for(error.__cause__)
     code = "not_found" if error.status_code == 404 else "http_error"
     return _answer(error.status_code, code, str(error.detail))
 

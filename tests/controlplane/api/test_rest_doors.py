@@ -104,6 +104,14 @@ def test_body_that_is_too_large_is_refused_by_its_length(rest):
         assert b" 413 " in raw.recv(100)
 
 
+def test_body_in_chunks_that_is_too_large_is_refused_as_it_comes(rest):
+    mebibyte = b" " * 2**20
+
+    answer = rest.post("/api/v1/tasks", content=(mebibyte for _ in range(129)))
+
+    assert error(answer, 413)["code"] == "request_too_large"
+
+
 def test_health_and_documentation_are_open(plane):
     with plane.client(api_key=None) as stranger:
         assert stranger.get("/healthz").status_code == 200
