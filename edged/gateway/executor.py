@@ -27,6 +27,7 @@ from edged.gateway.catalog import Catalog
 from edged.gateway.counters import Counters
 from edged.gateway.served import ServedTask
 from edged.pool.pool import Pool, Result
+from edged.pool.values import Call
 from edged.sandbox.frames import Outcome
 
 Reply = Callable[[Execution | LoopaiError], None]
@@ -72,8 +73,11 @@ class Executor:
     def tasks(self) -> list[ServedTask]:
         return [self._catalog.tasks[name] for name in sorted(self._catalog.tasks)]
 
-    def execute(self, request: Request, reply: Reply) -> None:
-        """Start one execution. Raises CallerError or PlatformError when it is refused at once."""
+    def execute(self, request: Request, reply: Reply) -> Call:
+        """Start one execution, whose call may be abandoned when its caller has gone.
+
+        Raises CallerError or PlatformError when it is refused at once.
+        """
         received_s = perf_counter()
         task = self._catalog.find(request.task)
         input_json = task.read_input(request.input_json)
@@ -88,7 +92,7 @@ class Executor:
             routing_key=request.routing_key,
             is_cut_by_caller=0 < request.timeout_ms < self._pool.time_limit_ms,
         )
-        self._pool.submit(
+        return self._pool.submit(
             arm.digest,
             input_json,
             partial(self._finish, task, execution, received_s, reply),

@@ -48,7 +48,7 @@ class Exporter(Collector):
             refused.add_metric([code], count)
         yield refused
         yield CounterMetricFamily(
-            "edged_deadlines_passed", "Calls whose deadline passed in a queue",
+            "edged_deadlines_passed", "Calls whose caller gave up before a worker took them",
             value=self._counters.deadlines_passed,
         )  # fmt: skip
         yield CounterMetricFamily(

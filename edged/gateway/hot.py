@@ -14,6 +14,7 @@ from edged.errors import LoopaiError, RequestMalformed
 from edged.gateway.codec import Result, response_of, result_of
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
+from edged.pool.values import Call
 from edged.rpc.codes import Code
 from edged.rpc.server import Server
 from edged.rpc.status import details_of, status_of
@@ -39,9 +40,10 @@ class HotMethods:
 
     def execute(self, message: bytes, call: RawCall) -> None:
         try:
-            self._executor.execute(
+            started = self._executor.execute(
                 _request(_read_request(message), call.deadline_s), partial(_answer, call)
             )
+            call.on_cancel = started.abandon
         except LoopaiError as error:
             self._refuse(call, error)
         except DecodeError:
@@ -62,7 +64,9 @@ class HotMethods:
         for position, request in enumerate(batch.requests):
             reply = partial(gathering.put, position)
             try:
-                self._executor.execute(_request(request, call.deadline_s), reply)
+                gathering.started.append(
+                    self._executor.execute(_request(request, call.deadline_s), reply)
+                )
             except LoopaiError as error:
                 self._counters.count_refusal(error.code)
                 reply(error)
@@ -80,9 +84,11 @@ class _Gathering:
     """Results of one batch as they come; the last one sends them."""
 
     def __init__(self, call: RawCall, count: int) -> None:
+        self.started: list[Call] = []
         self._call = call
         self._results: list[Any] = [None] * count
         self._missing = count
+        call.on_cancel = self._abandon
         if not count:
             self._send()
 
@@ -92,7 +98,13 @@ class _Gathering:
         if not self._missing:
             self._send()
 
+    def _abandon(self) -> None:
+        for started in self.started:
+            started.abandon()
+
     def _send(self) -> None:
+        self._call.on_cancel = None
+        self.started.clear()
         self._call.reply(wire.ExecuteBatchResponse(results=self._results).SerializeToString())
 
 
@@ -103,6 +115,8 @@ def _request(message: wire.ExecuteRequest, deadline_s: float | None) -> Request:
 
 
 def _answer(call: RawCall, result: Result) -> None:
+    # It leads back to this call: kept, each would wait for the garbage collector.
+    call.on_cancel = None
     if isinstance(result, Execution):
         call.reply(response_of(result).SerializeToString())
         return

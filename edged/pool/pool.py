@@ -164,12 +164,12 @@ class Pool:
         *,
         time_limit_ms: float | None = None,
         deadline_s: float | None = None,
-    ) -> None:
+    ) -> Call:
         """Queue one call; `done` is called exactly once, on the loop, never from inside here.
 
         time_limit_ms: lowers the program's. deadline_s: the caller's, on the clock of
         `loop.time()`; when it passes in the queue the result is a TIMEOUT with cut_by_caller and
-        run_ms 0.
+        run_ms 0. A call that is abandoned while it waits ends like that too.
         Raises PoolFull, Quarantined or UnknownProgram.
         """
         version = self._versions.get(key)
@@ -179,7 +179,9 @@ class Pool:
         if time_limit_ms is not None:
             limit_ns = max(1, min(limit_ns, ns_of(time_limit_ms / 1e3)))
         deadline_ns = 0 if deadline_s is None else max(1, ns_of(deadline_s))
-        version.enqueue(Call(input_json, done, limit_ns, deadline_ns, time.monotonic_ns()))
+        call = Call(input_json, done, limit_ns, deadline_ns, time.monotonic_ns())
+        version.enqueue(call)
+        return call
 
     async def call(
         self, key: str, input_json: bytes, *, time_limit_ms: float | None = None

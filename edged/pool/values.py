@@ -92,6 +92,11 @@ class Call:
             # One caller's mistake must not cost the others their answers.
             log.exception("done_failed")
 
+    def abandon(self) -> None:
+        """Have it answered as one whose deadline passed, unless a worker has had it."""
+        if self.index < 0:
+            self.deadline_ns = 1
+
     def ends_at_ns(self, start_ns: int) -> int:
         """Return when it must have ended, having started at `start_ns`."""
         limit_at_ns = start_ns + self.limit_ns
