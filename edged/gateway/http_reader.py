@@ -84,13 +84,10 @@ class Reader:
     def read(self, has_room: Callable[[], bool]) -> None:
         """Parse what has come, while there is room for requests. Raises Refused."""
         rest, self._unparsed = memoryview(self._unparsed), b""
-        try:
-            while rest and has_room():
-                size = max(_PIECE_BYTES, self._announced_bytes - self._body_bytes)
-                self._parse(rest[:size])
-                rest = rest[size:]
-        except httptools.HttpParserUpgrade:
-            return  # not taken up: the request is answered as any other, and ends the connection
+        while rest and has_room():
+            size = max(_PIECE_BYTES, self._announced_bytes - self._body_bytes)
+            taken = self._parse(rest[:size])
+            rest = rest[taken:]
         self._unparsed = bytes(rest)
 
     def restart_clock(self) -> None:
@@ -122,14 +119,13 @@ class Reader:
     def on_headers_complete(self) -> None:
         self._is_silent = False
         self._has_headers = True
+        if self._parser.should_upgrade():
+            return  # the head is read again without it
         headers = self._coming.headers
         announced = headers.get(b"content-length", b"0")
         self._announced_bytes = int(announced) if announced.isdigit() else 0
         if self._announced_bytes > self._limits.max_receive_message_bytes:
             self._raise_body_too_large()
-        has_body = announced != b"0" or b"transfer-encoding" in headers
-        if self._parser.should_upgrade() and has_body:  # the parser would not read it
-            raise Refused(400, "upgrade_unknown", "this door does not upgrade; leave it out")
         if headers.get(b"expect", b"").lower() == b"100-continue":
             self._go_ahead()
 
@@ -142,12 +138,14 @@ class Reader:
 
     def on_message_complete(self) -> None:
         self._is_silent = False
+        if self._parser.should_upgrade():
+            return
         request = self._coming
         request.peer = self.peer
         request.method = self._parser.get_method()
         request.path = _path_of(self._url)
         request.body = b"".join(self._parts)
-        request.keeps_alive = self._parser.should_keep_alive() and not self._parser.should_upgrade()
+        request.keeps_alive = self._parser.should_keep_alive()
         request.size_bytes = self._metadata_bytes + self._body_bytes
         self._begin()
         self._take(request)
@@ -165,17 +163,39 @@ class Reader:
         self._metadata_bytes = 0  # before and behind the body
         self._body_bytes = 0
 
-    def _parse(self, piece: memoryview) -> None:
+    def _parse(self, piece: memoryview) -> int:
+        """Return how much of it was taken; the parser takes nothing behind an offer to upgrade."""
         self._is_silent = True
+        taken, is_offered = len(piece), False
         try:
             self._parser.feed_data(piece)
-        except httptools.HttpParserUpgrade:
-            raise
+        except httptools.HttpParserUpgrade as offer:
+            taken, is_offered = offer.args[0], True
         except httptools.HttpParserError as error:
             raise self._refusal(error.__context__) from error
-        self._silent_bytes = self._silent_bytes + len(piece) if self._is_silent else 0
+        if is_offered:
+            self._decline_offer()
+        self._silent_bytes = self._silent_bytes + taken if self._is_silent else 0
         if self._silent_bytes > self._limits.max_metadata_bytes:
             self._raise_metadata_too_large()
+        return taken
+
+    def _decline_offer(self) -> None:
+        """Have a new parser read the head again, without its offer to upgrade. Raises Refused.
+
+        RFC 9110 lets a server go on as if there were none, while the parser believes that what
+        follows is the other protocol's. Java's client and `curl --http2` offer h2c by default.
+        """
+        old, fields = self._parser, self._coming.headers
+        if old.get_method() == b"CONNECT":
+            raise Refused(501, "method_unknown", "this door makes no tunnels")
+        fields[b"connection"] = b"keep-alive" if old.should_keep_alive() else b"close"
+        version = old.get_http_version().encode()
+        head = b"%b %b HTTP/%b\r\n" % (old.get_method(), self._url, version)
+        head += b"".join(b"%b: %b\r\n" % field for field in fields.items())
+        self._parser = httptools.HttpRequestParser(self)
+        self._begin()
+        self._parse(memoryview(head + b"\r\n"))
 
     def _refusal(self, cause: BaseException | None) -> Refused:
         """cause: what a callback of ours raised, if it was one."""

@@ -8,6 +8,11 @@ import pytest
 from edged.rpc.limits import Limits
 from tests.edged.gateway.conftest import post, read_answer
 
+OFFER = (  # as Java's client makes it by default, and curl --http2
+    b"host: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+)
+
 
 async def test_pipelined_requests_are_answered_in_order(server, talk):
     reader, writer = talk
@@ -42,21 +47,50 @@ async def test_chunks_and_an_expectation_are_understood(talk):
     assert (await read_answer(reader))[2] == b"POST /a abcde"
 
 
-async def test_an_offer_to_upgrade_is_not_taken_up(talk):
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    ("request_bytes", "body"),
+    [
+        (b"GET /a HTTP/1.1\r\n" + OFFER + b"\r\n", b"GET /a "),
+        (b"POST /a HTTP/1.1\r\n" + OFFER + b"content-length: 3\r\n\r\nabc", b"POST /a abc"),
+        (
+            b"POST /a HTTP/1.1\r\n"
+            + OFFER
+            + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+            b"POST /a abc",
+        ),
+    ],
+    ids=["none", "length", "chunks"],
+)
+async def test_an_offer_to_upgrade_is_not_taken_up(talk, request_bytes, body, size):
     reader, writer = talk
 
-    writer.write(b"GET /a HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n")
+    sent = request_bytes + post("/b", b"2") + request_bytes
+    for at in range(0, len(sent), size):
+        writer.write(sent[at : at + size])
+        await asyncio.sleep(0)
 
-    status, headers, body = await read_answer(reader)
-    assert (status, headers["connection"], body) == (200, "close", b"GET /a ")
-    assert await reader.read() == b""
+    answers = [await read_answer(reader) for _ in range(3)]
+    assert [answer[2] for answer in answers] == [body, b"POST /b 2", body]
+    assert all("connection" not in headers for _, headers, _ in answers)
+
+
+async def test_an_offer_to_upgrade_and_to_close_is_closed(talk):
+    reader, writer = talk
+
+    writer.write(b"GET /a HTTP/1.1\r\nconnection: close\r\n" + OFFER + b"\r\n")
+
+    _, headers, body = await read_answer(reader)
+    assert (headers["connection"], body, await reader.read()) == ("close", b"GET /a ", b"")
 
 
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
         (b"nonsense\r\n\r\n", 400),
-        (post("/a", b"1", "connection: upgrade", "upgrade: h2c"), 400),
+        (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 501),
+        (b"POST /a HTTP/1.1\r\n" + OFFER + b"content-length: 20000\r\n\r\n", 413),
+        (b"POST /a HTTP/1.1\r\n" + OFFER + b"transfer-encoding: x\r\n\r\n", 400),
         (b"POST /a HTTP/1.1\r\ncontent-length: 20000\r\n\r\n", 413),
         (
             b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
