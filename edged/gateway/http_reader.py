@@ -122,6 +122,8 @@ class Reader:
         if self._parser.should_upgrade():
             return  # the head is read again without it
         headers = self._coming.headers
+        if b"host" not in headers and self._parser.get_http_version() == "1.1":
+            raise Refused(400, "host_missing", "a request of HTTP/1.1 needs the field Host")
         announced = headers.get(b"content-length", b"0")
         self._announced_bytes = int(announced) if announced.isdigit() else 0
         if self._announced_bytes > self._limits.max_receive_message_bytes:

@@ -88,12 +88,13 @@ async def test_an_offer_to_upgrade_and_to_close_is_closed(talk):
     ("request_bytes", "status"),
     [
         (b"nonsense\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n\r\n", 400),
         (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 501),
         (b"POST /a HTTP/1.1\r\n" + OFFER + b"content-length: 20000\r\n\r\n", 413),
         (b"POST /a HTTP/1.1\r\n" + OFFER + b"transfer-encoding: x\r\n\r\n", 400),
-        (b"POST /a HTTP/1.1\r\ncontent-length: 20000\r\n\r\n", 413),
+        (b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n", 413),
         (
-            b"POST /a HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+            b"POST /a HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
             + 3 * (b"1000\r\n" + b"x" * 4096 + b"\r\n"),
             413,
         ),

@@ -46,7 +46,7 @@ async def door_talk(serve, connect, counters):
 
 @pytest.mark.parametrize(
     "request_bytes",
-    [b"GET /metrics HTTP/1.1\r\n\r\n", post("/v1/execute/a", b'{"input": 1}')],
+    [b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n", post("/v1/execute/a", b'{"input": 1}')],
     ids=["page", "execution"],
 )
 async def test_what_we_break_is_answered_logged_and_the_connection_goes_on(
@@ -55,7 +55,7 @@ async def test_what_we_break_is_answered_logged_and_the_connection_goes_on(
     reader, writer = door_talk
 
     with structlog.testing.capture_logs() as logs:
-        writer.write(request_bytes + b"GET /healthz HTTP/1.1\r\n\r\n")
+        writer.write(request_bytes + b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
         status, _, body = await read_answer(reader)
         after = await read_answer(reader)
 

@@ -9,7 +9,7 @@ import pytest
 from edged.gateway.http_reader import HttpRequest
 from tests.edged.gateway.conftest import LIMITS, post, read_answer, until
 
-CHUNKED = b"POST /headers HTTP/1.1\r\nvia: proxy\r\ntransfer-encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /headers HTTP/1.1\r\nhost: x\r\nvia: proxy\r\ntransfer-encoding: chunked\r\n\r\n"
 NARROW = replace(LIMITS, max_received_bytes=20_000, handshake_timeout_s=30.0)
 
 
@@ -80,7 +80,7 @@ async def test_few_of_the_shortest_requests_wait(server, talk):
     reader, writer = talk
     count = 3_000
 
-    writer.write(post("/later", b"") + count * b"GET / HTTP/1.1\r\n\r\n")
+    writer.write(post("/later", b"") + count * b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
     await server.door.asked.wait()
     alive = sum(isinstance(each, HttpRequest) for each in gc.get_objects())
     server.door.waiting.pop()()
@@ -116,7 +116,7 @@ async def test_fields_after_the_body_change_no_header(talk):
 
     writer.write(CHUNKED + b"1\r\na\r\n0\r\nvia: trailer\r\nauthorization: Bearer x\r\n\r\n")
 
-    assert (await read_answer(reader))[2] == b"via=proxy transfer-encoding=chunked"
+    assert (await read_answer(reader))[2] == b"host=x via=proxy transfer-encoding=chunked"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def ask():
 async def test_answers_that_nobody_reads_are_not_made(serve, ask):
     server = await serve()
 
-    client = ask(server, COUNT * b"GET /x1 HTTP/1.1\r\n\r\n")
+    client = ask(server, COUNT * b"GET /x1 HTTP/1.1\r\nhost: x\r\n\r\n")
     await until(lambda: server.door.paths)
 
     assert len(server.door.paths) < COUNT  # which sockets hold a tenth of
@@ -47,7 +47,7 @@ async def test_answers_that_nobody_reads_are_not_made(serve, ask):
 async def test_a_client_that_reads_late_gets_every_answer(serve, connect):
     server = await serve()
     reader, writer = await connect(server)
-    half = COUNT // 2 * b"GET /x1 HTTP/1.1\r\n\r\n"
+    half = COUNT // 2 * b"GET /x1 HTTP/1.1\r\nhost: x\r\n\r\n"
     writer.write(half)
     await until(lambda: any(connection.unsent_bytes for connection in server._connections))
 
@@ -61,8 +61,8 @@ async def test_a_client_that_reads_late_gets_every_answer(serve, connect):
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        2 * b"GET /x400 HTTP/1.1\r\n\r\n",
-        b"GET /x400 HTTP/1.1\r\nconnection: close\r\n\r\n",
+        2 * b"GET /x400 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /x400 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
     ],
     ids=["goes on", "closes"],
 )
@@ -78,7 +78,7 @@ async def test_a_client_that_never_reads_is_let_go(serve, ask, request_bytes):
 
 async def test_a_client_that_reads_slowly_is_not_let_go(serve, ask):
     server = await serve()
-    client = ask(server, b"GET /x400 HTTP/1.1\r\nconnection: close\r\n\r\n")
+    client = ask(server, b"GET /x400 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     await until(lambda: server.door.paths)
     connection = server._connections.pop()  # looked after by this test
     now_s = asyncio.get_running_loop().time()
@@ -94,11 +94,11 @@ async def test_a_client_that_reads_slowly_is_not_let_go(serve, ask):
 
 async def test_when_all_leave_too_much_unread_the_greatest_goes(serve, ask):
     server = await serve(Limits(max_unsent_total_bytes=30 * MIB))
-    ask(server, b"GET /x200 HTTP/1.1\r\n\r\n")
+    ask(server, b"GET /x200 HTTP/1.1\r\nhost: x\r\n\r\n")
     await until(lambda: server.door.paths)
     [small] = server._connections
 
-    ask(server, b"GET /x400 HTTP/1.1\r\n\r\n")
+    ask(server, b"GET /x400 HTTP/1.1\r\nhost: x\r\n\r\n")
 
     await until(lambda: server.counters.stalled_readers)
     await until(lambda: server.counters.connections == 1)
