@@ -75,9 +75,7 @@ class Http1(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._limits = owner.limits
-        self._reader = Reader(
-            owner.limits, owner.counters, owner.loop.time, self._take, self._go_ahead
-        )
+        self._reader = Reader(owner.limits, owner.counters, owner.loop.time, self._take)
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[HttpRequest] = deque()
         self._answering: HttpRequest | None = None
@@ -150,6 +148,7 @@ class Http1(asyncio.Protocol):
             text = "this server holds too many unfinished requests"
             self._refuse(503, "too_many_unfinished", text)
             self._account()
+        self._go_ahead()
 
     def _has_room(self) -> bool:
         return len(self._waiting) < _PIPELINED and not self._is_closing
@@ -159,7 +158,11 @@ class Http1(asyncio.Protocol):
         self._next()
 
     def _go_ahead(self) -> None:
-        if self._transport is not None:
+        """Tell a client that waits to send its body to do so, when it is its turn."""
+        is_due = self._reader.awaits_go_ahead and not (self.is_busy or self._is_held_up)
+        if is_due and self._transport is not None:
+            self._reader.awaits_go_ahead = False
+            self._reader.restart_clock()
             self._transport.write(_CONTINUE)
 
     def _account(self) -> bool:
@@ -197,7 +200,7 @@ class Http1(asyncio.Protocol):
         self._idle_since_s = self._owner.loop.time()
         if not keeps_alive:
             transport.close()
-        elif self._waiting or self._refusal is not None:
+        elif self._waiting or self._refusal is not None or self._reader.awaits_go_ahead:
             self._go_on_soon()
 
     def _go_on_soon(self) -> None:

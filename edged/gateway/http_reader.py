@@ -52,16 +52,15 @@ class Reader:
         counters: Counters,
         clock: Callable[[], float],
         take: Callable[[HttpRequest], None],
-        go_ahead: Callable[[], None],
     ) -> None:
-        """take: is given each request. go_ahead: called when a client waits to send its body."""
+        """take: is given each request."""
+        self.awaits_go_ahead = False  # the client sends its body when it is told to
         self.peer = Peer(address="")
         self.begun_s: float | None = None  # when the coming request began, if one did
         self._limits = limits
         self._counters = counters
         self._clock = clock
         self._take = take
-        self._go_ahead = go_ahead
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed = b""
         self._is_silent = False  # the parser took the piece without a word
@@ -128,11 +127,12 @@ class Reader:
         self._announced_bytes = int(announced) if announced.isdigit() else 0
         if self._announced_bytes > self._limits.max_receive_message_bytes:
             self._raise_body_too_large()
-        if headers.get(b"expect", b"").lower() == b"100-continue":
-            self._go_ahead()
+        is_expecting = headers.get(b"expect", b"").lower() == b"100-continue"
+        self.awaits_go_ahead = is_expecting and self._parser.get_http_version() == "1.1"
 
     def on_body(self, body: bytes) -> None:
         self._is_silent = False
+        self.awaits_go_ahead = False
         self._body_bytes += len(body)
         if self._body_bytes > self._limits.max_receive_message_bytes:
             self._raise_body_too_large()
@@ -161,6 +161,7 @@ class Reader:
         self._parts: list[bytes] = []
         self._coming = HttpRequest(b"", self.peer)
         self._has_headers = False
+        self.awaits_go_ahead = False
         self._announced_bytes = 0
         self._metadata_bytes = 0  # before and behind the body
         self._body_bytes = 0

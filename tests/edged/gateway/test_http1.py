@@ -47,6 +47,30 @@ async def test_chunks_and_an_expectation_are_understood(talk):
     assert (await read_answer(reader))[2] == b"POST /a abcde"
 
 
+async def test_a_client_of_http_1_0_is_told_nothing_before_its_answer(talk):
+    reader, writer = talk
+
+    writer.write(b"POST /a HTTP/1.0\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n")
+    await asyncio.sleep(0.05)
+    writer.write(b"abc")
+
+    status, _, body = await read_answer(reader)
+    assert (status, body) == (200, b"POST /a abc")
+
+
+async def test_a_client_is_told_to_go_on_behind_the_answers_that_are_due(server, talk):
+    reader, writer = talk
+    writer.write(post("/later", b"1") + post("/a", b"abc", "expect: 100-continue")[:-3])
+    await server.door.asked.wait()
+
+    server.door.waiting.pop()()
+
+    assert (await read_answer(reader))[2] == b"POST /later 1"
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"abc")
+    assert (await read_answer(reader))[2] == b"POST /a abc"
+
+
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 @pytest.mark.parametrize(
     ("request_bytes", "body"),
