@@ -251,12 +251,11 @@ class Http1(asyncio.Protocol):
         if self._refused_s is not None:
             if now_s - self._refused_s > _LINGER_S:
                 self.close()
-        elif self._reader.begun_s is not None:
-            if now_s - self._reader.begun_s > self._limits.handshake_timeout_s:
-                self._owner.counters.keepalives_unanswered += 1
-                self._refuse(408, "request_timeout", "the request did not arrive in time")
-                self._account()
-        elif now_s - self._idle_since_s > idle_timeout_s:
+        elif self._reader.is_late(now_s):
+            self._owner.counters.keepalives_unanswered += 1
+            self._refuse(408, "request_timeout", "the request did not arrive in time")
+            self._account()
+        elif self._reader.begun_s is None and now_s - self._idle_since_s > idle_timeout_s:
             self._owner.counters.connections_idle += 1
             self.close()
 

@@ -18,6 +18,7 @@ from edged.rpc.peer import Peer
 
 _PIECE_BYTES: Final = 1024  # holds at most 64 of the shortest requests
 _FIELD_BYTES: Final = 32  # what a field costs beside its text, as HTTP/2 counts
+UPLOAD_TIMEOUT_S: Final = 60.0  # for a whole request that keeps coming: the largest at 70 KB/s
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Reader:
         self._take = take
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed = b""
+        self._fed_s = 0.0  # when the last bytes came
         self._is_silent = False  # the parser took the piece without a word
         self._silent_bytes = 0  # taken so since it last spoke; may lack one piece
         self._begin()
@@ -79,6 +81,7 @@ class Reader:
 
     def feed(self, data: bytes) -> None:
         self._unparsed += data
+        self._fed_s = self._clock()
 
     def read(self, has_room: Callable[[], bool]) -> None:
         """Parse what has come, while there is room for requests. Raises Refused."""
@@ -89,10 +92,18 @@ class Reader:
             rest = rest[taken:]
         self._unparsed = bytes(rest)
 
+    def is_late(self, now_s: float) -> bool:
+        """Tell whether the coming request takes too long: its head, its next byte, or all of it."""
+        if self.begun_s is None:
+            return False
+        since_s = self._fed_s if self._has_headers else self.begun_s
+        is_stalled = now_s - since_s > self._limits.handshake_timeout_s
+        return is_stalled or now_s - self.begun_s > UPLOAD_TIMEOUT_S
+
     def restart_clock(self) -> None:
         """Give the coming request its whole time again: it could not come while nobody read."""
         if self.begun_s is not None:
-            self.begun_s = self._clock()
+            self.begun_s = self._fed_s = self._clock()
 
     def forget(self) -> None:
         """Let go of all that is held; nothing is read after this."""

@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from edged.gateway import http_reader
 from edged.rpc.limits import Limits
 from tests.edged.gateway.conftest import post, read_answer
 
@@ -144,6 +145,34 @@ async def test_a_request_that_never_completes_is_ended(server, talk):
 
     assert (await read_answer(reader))[0] == 408
     assert server.counters.keepalives_unanswered == 1
+
+
+async def test_an_upload_that_goes_on_may_take_longer_than_a_head(talk):
+    reader, writer = talk
+    writer.write(post("/a", b"1234567890")[:-10])
+
+    for at in range(10):
+        await asyncio.sleep(0.15)
+        writer.write(b"1234567890"[at : at + 1])
+
+    assert (await read_answer(reader))[2] == b"POST /a 1234567890"
+
+
+@pytest.mark.parametrize(("upload_timeout_s", "pause_s"), [(0.5, 0.1), (60.0, 10.0)])
+async def test_an_upload_that_takes_too_long_or_stalls_is_ended(
+    talk, monkeypatch, upload_timeout_s, pause_s
+):
+    monkeypatch.setattr(http_reader, "UPLOAD_TIMEOUT_S", upload_timeout_s)
+    reader, writer = talk
+    writer.write(post("/a", 100 * b"x")[:-100])
+
+    async with asyncio.TaskGroup() as tasks:
+        answer = tasks.create_task(read_answer(reader))
+        while not answer.done():
+            writer.write(b"x")
+            await asyncio.wait([answer], timeout=pause_s)
+
+    assert answer.result()[0] == 408
 
 
 async def test_a_drain_answers_what_was_asked_and_closes_the_rest(server, talk):
