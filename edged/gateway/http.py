@@ -17,7 +17,7 @@ from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.health import Health
 from edged.gateway.http1 import Answer, Respond
-from edged.gateway.http_reader import HttpRequest
+from edged.gateway.http_reader import HttpRequest, Refused
 from edged.pool.errors import PoolFull
 from edged.pool.pool import Pool
 from edged.rpc.limits import Counters as DoorCounters
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _RETRY: Final = ((b"retry-after", b"1"),)
+_CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="edged"'),)
+_HEADERS: Final = {401: _CHALLENGE, 503: _RETRY}
 _FIELDS: Final = frozenset({"input", "task", "routing_key", "timeout_ms"})
 
 # The first class that matches wins: special before general.
@@ -68,6 +70,13 @@ class HttpDoor:
             "/metrics": self._metrics,
         }
 
+    def check(self, request: HttpRequest) -> None:
+        """Raise Refused when its caller may not execute: only an execution needs a large body."""
+        try:
+            self._admit("execute", request)
+        except errors.LoopaiError as error:
+            raise Refused(_status_of(error), error.code, str(error)) from error
+
     def answer(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request, now or when its program has run; what breaks is answered too."""
         try:
@@ -82,7 +91,7 @@ class HttpDoor:
     def refuse(self, status: int, code: str, message: str) -> Answer:
         """Return the answer to what never became a request."""
         self._counters.count_refusal(code)
-        return Answer(status, _error(code, message), headers=_RETRY if status == 503 else ())
+        return Answer(status, _error(code, message), headers=_HEADERS.get(status, ()))
 
     def _route(self, request: HttpRequest, respond: Respond) -> None:
         path = request.path
@@ -165,11 +174,15 @@ def render(execution: Execution) -> bytes:
 
 def refusal(error: errors.LoopaiError) -> Answer:
     """Translate an error into its answer."""
-    status = next(status for family, status in STATUSES if isinstance(error, family))
+    status = _status_of(error)
     headers = _RETRY if error.retryable else ()
     if status == 401:
-        headers = ((b"www-authenticate", b'Bearer realm="edged"'),)
+        headers = _CHALLENGE
     return Answer(status, _error(error.code, str(error)), headers=headers)
+
+
+def _status_of(error: errors.LoopaiError) -> int:
+    return next(status for family, status in STATUSES if isinstance(error, family))
 
 
 def _request(task: str, request: HttpRequest) -> Request:

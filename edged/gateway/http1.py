@@ -44,6 +44,10 @@ Respond = Callable[[Answer], None]
 class Door(Protocol):
     """What answers requests."""
 
+    def check(self, request: HttpRequest) -> None:
+        """Raise Refused when a body that this request announces is not to be read."""
+        ...
+
     def answer(self, request: HttpRequest, respond: Respond) -> None:
         """Call `respond` exactly once, now or later."""
         ...
@@ -75,7 +79,9 @@ class Http1(asyncio.Protocol):
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
         self._limits = owner.limits
-        self._reader = Reader(owner.limits, owner.counters, owner.loop.time, self._take)
+        self._reader = Reader(
+            owner.limits, owner.counters, owner.loop.time, self._take, owner.door.check
+        )
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[HttpRequest] = deque()
         self._answering: HttpRequest | None = None

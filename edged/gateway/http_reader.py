@@ -18,6 +18,7 @@ from edged.rpc.peer import Peer
 
 _PIECE_BYTES: Final = 1024  # holds at most 64 of the shortest requests
 _FIELD_BYTES: Final = 32  # what a field costs beside its text, as HTTP/2 counts
+_UNASKED_BYTES: Final = 4_096  # of a body, before its caller is looked at
 UPLOAD_TIMEOUT_S: Final = 60.0  # for a whole request that keeps coming: the largest at 70 KB/s
 
 
@@ -53,8 +54,12 @@ class Reader:
         counters: Counters,
         clock: Callable[[], float],
         take: Callable[[HttpRequest], None],
+        check: Callable[[HttpRequest], None],
     ) -> None:
-        """take: is given each request."""
+        """take: is given each request. check: is shown its head before a body that is not small.
+
+        check raises Refused where that body is not to be read.
+        """
         self.awaits_go_ahead = False  # the client sends its body when it is told to
         self.peer = Peer(address="")
         self.begun_s: float | None = None  # when the coming request began, if one did
@@ -62,6 +67,7 @@ class Reader:
         self._counters = counters
         self._clock = clock
         self._take = take
+        self._check = check
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed = b""
         self._fed_s = 0.0  # when the last bytes came
@@ -138,6 +144,9 @@ class Reader:
         self._announced_bytes = int(announced) if announced.isdigit() else 0
         if self._announced_bytes > self._limits.max_receive_message_bytes:
             self._raise_body_too_large()
+        self._coming.peer = self.peer
+        if self._announced_bytes > _UNASKED_BYTES or b"transfer-encoding" in headers:
+            self._check(self._coming)
         is_expecting = headers.get(b"expect", b"").lower() == b"100-continue"
         self.awaits_go_ahead = is_expecting and self._parser.get_http_version() == "1.1"
 
@@ -154,7 +163,6 @@ class Reader:
         if self._parser.should_upgrade():
             return
         request = self._coming
-        request.peer = self.peer
         request.method = self._parser.get_method()
         request.path = _path_of(self._url)
         request.body = b"".join(self._parts)
