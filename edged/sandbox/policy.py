@@ -14,6 +14,7 @@ from edged.sandbox.facades import IMPORTABLE
 from edged.sandbox.folding import bound_names, fold_names, function_names
 from edged.sandbox.given import GIVEN_NAMES
 from edged.sandbox.methods import PROGRAM_FILE
+from edged.sandbox.names import unfold
 from edged.sandbox.patterns import name_positions
 from edged.sandbox.permits import find_permits
 from edged.sandbox.readonly import GlobalUses, find_global_uses
@@ -120,9 +121,20 @@ def _compile(tree: ast.Module) -> CodeType:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return compile(tree, PROGRAM_FILE, "exec", dont_inherit=True)
+            return _unfolded(compile(tree, PROGRAM_FILE, "exec", dont_inherit=True))
     except _PARSER_ERRORS as error:
         raise _syntax_refusal(error) from None
+
+
+def _unfolded(code: CodeType) -> CodeType:
+    """Name functions as their author did, for the texts of errors; nothing looks them up by it."""
+    return code.replace(
+        co_name=unfold(code.co_name),
+        co_qualname=unfold(code.co_qualname),
+        co_consts=tuple(
+            _unfolded(part) if isinstance(part, CodeType) else part for part in code.co_consts
+        ),
+    )
 
 
 def _syntax_refusal(error: BaseException) -> ProgramRefused:
