@@ -185,7 +185,7 @@ def _is_wrong(sample: ExecutionSample, label_json: str) -> bool:
 def _oracle_label(sample: ExecutionSample, validation: ValidationRow) -> str | None:
     """Return the oracle's answer; where only its agreement is known, the program's own."""
     if validation.oracle_output_json is not None:
-        # A failed execution is not shown to the oracle; its "null" is no label.
+        # Of a failed execution "null" is no label: perhaps nobody was asked.
         was_asked = validation.outcome == SUCCESS or validation.oracle_output_json != "null"
         return validation.oracle_output_json if was_asked else None
     return sample.output_json if validation.is_match else None

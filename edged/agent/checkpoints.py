@@ -4,9 +4,10 @@ Runs in: the agent. Talks to: one file in data_dir/state. Never: says that a lin
 what came of it is on disk.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
@@ -21,12 +22,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Step:
-    """A line that was read. end, traffic: the position, and what was seen up to there."""
+    """A line that was read. end, traffic: the position, and what was seen up to there.
+
+    turn: set when everything before it is done.
+    """
 
     key: str
     end: int
     traffic: Traffic
     is_done: bool = False
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Progress:
@@ -46,6 +51,7 @@ class Progress:
         """Say of a line that something is to be done for it, and nothing for those before."""
         step = Step(key=key, end=end, traffic=self.traffic.copy())
         self._steps.append(step)
+        self._steps[0].turn.set()
         return step
 
     def skip(self, key: str, end: int) -> None:
@@ -64,6 +70,8 @@ class Progress:
         while self._steps and self._steps[0].is_done:
             first = self._steps.popleft()
             self._checkpoint.move(self._task, first.key, first.end, first.traffic)
+        if self._steps:
+            self._steps[0].turn.set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +109,13 @@ class Budget:
         today = self.today(task)
         if limits.questions is not None and today.questions >= limits.questions:
             return False
-        if limits.cost_usd is not None and today.cost_usd >= limits.cost_usd:
+        if self.is_cost_spent(task, limits):
             return False
         today.questions += 1
         return True
+
+    def is_cost_spent(self, task: str, limits: Limits) -> bool:
+        return limits.cost_usd is not None and self.today(task).cost_usd >= limits.cost_usd
 
     def note(self, task: str, *, cost_usd: float, latency_ms: float, answers: int = 1) -> None:
         """Add what answers cost."""

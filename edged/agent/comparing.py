@@ -6,7 +6,7 @@ are equal anyway.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from edged.agent.oracles.protocol import Judge, Question
 from edged.agent.privacy.audit import AuditLog
@@ -28,6 +28,16 @@ class Compared:
 class Comparing(Protocol):
     """One task's way to compare."""
 
+    @property
+    def asks_judge(self) -> bool:
+        """Say whether values may be shown to a judge, and cost something."""
+
+    def check(self) -> None:
+        """Raise QuestionRefused while the judge may be shown nothing."""
+
+    def at_once(self, output: Any, truth: Any) -> Comparison | None:
+        """Return what needs no judge."""
+
     async def compare(self, question: Question, output: Any, truth: Any) -> Compared:
         """Raise OracleAway, OracleFailed or QuestionRefused where a judge did not answer."""
 
@@ -37,8 +47,16 @@ class Comparing(Protocol):
 class Plain:
     """By values alone."""
 
+    asks_judge: Final = False
+
     def __init__(self, comparer: Comparer) -> None:
         self._comparer = comparer
+
+    def check(self) -> None:
+        """Nobody is shown anything."""
+
+    def at_once(self, output: Any, truth: Any) -> Comparison | None:
+        return self._comparer.compare(output, truth)
 
     async def compare(self, question: Question, output: Any, truth: Any) -> Compared:  # noqa: ARG002 the judged need it
         return Compared(comparison=self._comparer.compare(output, truth))
@@ -50,14 +68,24 @@ class Plain:
 class Semantic:
     """By meaning."""
 
+    asks_judge: Final = True
+
     def __init__(self, judge: Judge, exact: Exact, threshold: float) -> None:
         self._judge = judge
         self._exact = exact
         self._threshold = threshold
 
-    async def compare(self, question: Question, output: Any, truth: Any) -> Compared:
+    def check(self) -> None:
+        self._judge.check()
+
+    def at_once(self, output: Any, truth: Any) -> Comparison | None:
         if self._exact.compare(output, truth).match:
-            same = Comparison(match=True, similarity=1.0, method="semantic")
+            return Comparison(match=True, similarity=1.0, method="semantic")
+        return None
+
+    async def compare(self, question: Question, output: Any, truth: Any) -> Compared:
+        same = self.at_once(output, truth)
+        if same is not None:
             return Compared(comparison=same)
         ignore = self._exact.ignore
         judged = await self._judge.judge(question, without(output, ignore), without(truth, ignore))

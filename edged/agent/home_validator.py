@@ -58,10 +58,8 @@ class HomeValidator(TaskValidator):
             self._answers.put_nowait((answer, done))
 
     async def _validate(self, executed: Executed, sample: Sample) -> Validation | None:
-        if not executed.is_success:  # a failure without asking
-            return await super()._validate(executed, sample)
         question = executed.question
-        await self._oracle.ask(question, lambda: self._questions.submit(executed, sample))
+        await self._asking.ask(question, lambda: self._questions.submit(executed, sample))
         return None
 
     async def _judge_answers(self) -> None:
@@ -87,13 +85,10 @@ class HomeValidator(TaskValidator):
             self.counts.skip("unknown_execution")  # no longer kept
             return None
         executed, truth = Executed.of(orjson.loads(line)), output_of(answer)
-        question, comparing = executed.question, self._examiner.comparing
-        compared = await self._judge.ask(
-            question, lambda: comparing.compare(question, executed.output, truth)
-        )
+        self._asking.spend(answer.cost, answer.latency_ms, answers=1)
+        compared = await self._asking.compare(self._examiner.comparing, executed, truth)
         if compared is None:
             return None
-        self._spend(answer.cost + compared.cost, answer.latency_ms)
         return Validation(
             executed=executed,
             oracle=self._questions.name,

@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 
 import orjson
 
-from edged.agent.oracles.protocol import Answer, Question
+from edged.agent.oracles.protocol import Question
 from edged.artifacts.manifest import Manifest
 from edged.contract.compare import Comparison
 from edged.datasets.layout import Layout
@@ -85,8 +85,8 @@ class Executed:
 class Validation:
     """One execution judged.
 
-    truth: the oracle's output, None where it was not asked. cost: in US dollars. inclusion: the
-    probability with which an execution like this one is drawn; None where nobody drew.
+    truth: the oracle's output. cost: in US dollars. inclusion: the probability with which an
+    execution like this one is drawn; None where nobody drew.
     """
 
     executed: Executed
@@ -124,10 +124,10 @@ class ValidationCounts:
         self.validated += 1
         self.mismatched += not validation.comparison.match
 
-    def count_answer(self, answer: Answer) -> None:
-        self.answers += 1
-        self.oracle_cost += answer.cost
-        self.oracle_latency_ms += answer.latency_ms
+    def spend(self, cost_usd: float, latency_ms: float, *, answers: int) -> None:
+        self.answers += answers
+        self.oracle_cost += cost_usd
+        self.oracle_latency_ms += latency_ms
 
 
 class ValidationLog:

@@ -1,32 +1,31 @@
 """Follow one task's executions, draw samples, ask its oracle, write down what came of it.
 
 Runs in: the agent. Talks to: the execution log, the oracle, the validation log. Never: drops a
-sample because its oracle is down, or holds up another task.
+sample because its oracle is down or its execution failed, or holds up another task.
 
 The log is the queue. Lines are read ahead of the checkpoint, up to `window_samples`, and finished
 in any order; the checkpoint moves over what is finished without a gap. So one question that its
 oracle cannot answer delays nobody, and a kill repeats at most what the window holds.
+
+Whether and when an execution gets its label must not depend on the label: tests count them as they
+come. So one that failed spends the budget and is asked about like any other, although the answer
+makes it no less wrong, and it waits for those before it, which may wait for a judge.
 """
 
 import asyncio
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 import structlog
 
+from edged.agent.asking import Asking
 from edged.agent.checkpoints import Checkpoint, Limits, Progress, Step
-from edged.agent.comparing import Compared, Comparing
-from edged.agent.oracles.patience import Patience, Patient
-from edged.agent.oracles.protocol import Answer, Oracle
+from edged.agent.comparing import Comparing
+from edged.agent.oracles.patience import Patience
+from edged.agent.oracles.protocol import Oracle
 from edged.agent.sampling import TaskSampler
-from edged.agent.validations import (
-    FAILED,
-    Executed,
-    Validation,
-    ValidationCounts,
-    ValidationLog,
-)
+from edged.agent.validations import Executed, Validation, ValidationCounts, ValidationLog
 from edged.datasets.follower import Chunk, Follower
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sample
@@ -79,20 +78,26 @@ class TaskValidator:
         self._halted = ""  # why nothing is validated, while that is so
         self._in_progress = 0
         self.counts = ValidationCounts()
-        self._oracle = Patient(settings.patience, self.counts)
-        self._judge = Patient(settings.patience, self.counts)
+        self._asking = Asking(
+            task,
+            checkpoint.budget,
+            validations.forgotten,
+            settings.patience,
+            self.counts,
+            examiner.limits,
+        )
 
     def resample(self, sampler: TaskSampler, limits: Limits) -> None:
         self._sampler = sampler
-        self._examiner = replace(self._examiner, limits=limits)
+        self._asking.limits = limits
 
     def status(self) -> dict[str, Any]:
         """Return what a person asks for."""
-        spent, limits = self._checkpoint.budget.today(self._task), self._examiner.limits
+        spent, limits = self._checkpoint.budget.today(self._task), self._asking.limits
         return {
             "oracle": self._examiner.oracle.name,
             "halted": self._halted,
-            "oracle_answers": self._oracle.is_well and self._judge.is_well,
+            "oracle_answers": self._asking.is_well,
             "in_progress": self._in_progress,
             "today": {
                 **asdict(spent),
@@ -168,13 +173,8 @@ class TaskValidator:
     def _reason_to_skip(self, executed: Executed) -> str:
         if executed.is_cut_by_caller:
             return "cut_by_caller"  # says nothing about the program
-        if executed.is_success and not self._can_afford():
-            return "budget"
-        return ""
-
-    def _can_afford(self) -> bool:
         # Whichever channel drew: to spare the budget for one would change the other's weights.
-        return self._checkpoint.budget.take(self._task, self._examiner.limits)
+        return "" if self._asking.take() else "budget"
 
     async def _settle(
         self, executed: Executed, sample: Sample, progress: Progress, step: Step
@@ -182,6 +182,8 @@ class TaskValidator:
         """Bring one sample to its end: a line in the validation log, or a counted reason."""
         try:
             validation = await self._validate(executed, sample)
+            if not executed.is_success:
+                await step.turn.wait()
             if validation is not None:
                 await self._append(validation)
             progress.finish(step)
@@ -190,44 +192,24 @@ class TaskValidator:
             self._window.release()
 
     async def _validate(self, executed: Executed, sample: Sample) -> Validation | None:
-        answer = Answer(output=None, cost=0.0, latency_ms=0.0)
-        compared = Compared(comparison=FAILED)
-        if executed.is_success:
-            judged = await self._judged(executed)
-            if judged is None:
-                return None
-            answer, compared = judged
+        """Ask the oracle, then compare; what either costs is spent whatever becomes of it."""
+        question, examiner = executed.question, self._examiner
+        answer = await self._asking.ask(question, lambda: examiner.oracle.ask(question))
+        if answer is None:
+            return None
+        self._asking.spend(answer.cost, answer.latency_ms, answers=1)
+        compared = await self._asking.compare(examiner.comparing, executed, answer.output)
+        if compared is None:
+            return None
         return Validation(
             executed=executed,
-            oracle=self._examiner.oracle.name,
+            oracle=examiner.oracle.name,
             truth=answer.output,
             cost=answer.cost + compared.cost,
             latency_ms=answer.latency_ms,
             comparison=compared.comparison,
             channel=sample.channel.value,
             inclusion=sample.inclusion_probability,
-        )
-
-    async def _judged(self, executed: Executed) -> tuple[Answer, Compared] | None:
-        """Ask the oracle, then compare; what either costs is spent whatever becomes of it."""
-        question, examiner = executed.question, self._examiner
-        answer = await self._oracle.ask(question, lambda: examiner.oracle.ask(question))
-        if answer is None:
-            return None
-        self.counts.count_answer(answer)
-        self._spend(answer.cost, answer.latency_ms)
-        output, truth = executed.output, answer.output
-        compared = await self._judge.ask(
-            question, lambda: examiner.comparing.compare(question, output, truth)
-        )
-        if compared is None:
-            return None
-        self._spend(compared.cost, 0.0, answers=0)
-        return answer, compared
-
-    def _spend(self, cost_usd: float, latency_ms: float, *, answers: int = 1) -> None:
-        self._checkpoint.budget.note(
-            self._task, cost_usd=cost_usd, latency_ms=latency_ms, answers=answers
         )
 
     async def _append(self, validation: Validation) -> None:

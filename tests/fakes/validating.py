@@ -31,12 +31,17 @@ EVERYTHING = Sampling.model_construct(strategy="random", rate=1.0, uncertainty_r
 
 @asynccontextmanager
 async def validating(
-    layout: Layout, clock: FakeClock, validation: dict[str, dict[str, Any]], **sections: Any
+    layout: Layout,
+    clock: FakeClock,
+    validation: dict[str, dict[str, Any]],
+    *,
+    mode: Mode = Mode.BALANCED,
+    **sections: Any,
 ) -> AsyncIterator[Validators]:
     """Run what a deployment's `validation` asks for until the context ends."""
     deployment = Deployment.model_validate({"validation": validation, **sections})
     deployment = deployment.model_copy(update={"sampling": EVERYTHING})
-    privacy = PrivacyFilter(Mode.BALANCED, b"k" * KEY_BYTES)
+    privacy = PrivacyFilter(mode, b"k" * KEY_BYTES)
     salt = sampling_salt(layout)
     validators = Validators(deployment, layout, lambda: privacy, salt, HASTY, clock)
     async with asyncio.TaskGroup() as tasks:

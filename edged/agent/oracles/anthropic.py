@@ -56,10 +56,11 @@ class AnthropicOracle(Closed):
         self._egress.note(question.execution_id, len(body), erased)
         reply = await self._messages.send(body)
         if "output" not in reply.given:
-            raise OracleFailed(reason="the model left out the output")
+            raise OracleFailed(reason="the model left out the output", cost=reply.cost)
         breach = brief.schema.breach(reply.given["output"], root="output")
         if breach is not None:
-            raise OracleFailed(reason=f"the answer breaks the task's schema at {breach.field}")
+            reason = f"the answer breaks the task's schema at {breach.field}"
+            raise OracleFailed(reason=reason, cost=reply.cost)
         return Answer(output=reply.given["output"], cost=reply.cost, latency_ms=reply.latency_ms)
 
     def _read_brief(self, task: str, version: int) -> "_Brief":

@@ -22,6 +22,11 @@ class Egress:
         self._privacy = privacy
         self._audit = audit
 
+    def check(self) -> None:
+        """Raise QuestionRefused while no value may leave to there, whatever it is."""
+        if not self._privacy().permits_egress_to(self._url):
+            raise QuestionRefused(reason=str(Withheld("egress")))
+
     def released(self, value_json: bytes, root: str = "input") -> tuple[bytes, tuple[Erasure, ...]]:
         """Return a value as it may leave, and what was erased. Raises QuestionRefused."""
         try:

@@ -39,25 +39,21 @@ class HttpOracle(Closed):
         body = orjson.dumps(asked)
         self._egress.note(question.execution_id, len(body), erased)
         content, latency_ms = await self._web.post(body)
-        output, cost = _parse(content)
-        return Answer(
-            output=output,
-            cost=self._settings.cost if cost is None else cost,
-            latency_ms=latency_ms,
-        )
+        output, cost = _parse(content, self._settings.cost)
+        return Answer(output=output, cost=cost, latency_ms=latency_ms)
 
 
-def _parse(content: bytes) -> tuple[Any, float | None]:
-    """Return the output, and the cost where the answer names one. Raises OracleFailed."""
+def _parse(content: bytes, cost: float) -> tuple[Any, float]:
+    """Return the output, and its cost. cost: of an answer that names none. Raises OracleFailed."""
     try:
         answer = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise OracleFailed(reason="the answer is not JSON") from error
+        raise OracleFailed(reason="the answer is not JSON", cost=cost) from error
     if not isinstance(answer, Mapping) or "output" not in answer:
-        raise OracleFailed(reason='the answer is not {"output": …}')
-    cost = answer.get("cost")
-    if cost is None:
-        return answer["output"], None
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < math.inf:
-        raise OracleFailed(reason="the answer's cost is not a number of dollars")
-    return answer["output"], float(cost)
+        raise OracleFailed(reason='the answer is not {"output": …}', cost=cost)
+    named = answer.get("cost")
+    if named is None:
+        return answer["output"], cost
+    if isinstance(named, bool) or not isinstance(named, int | float) or not 0 <= named < math.inf:
+        raise OracleFailed(reason="the answer's cost is not a number of dollars", cost=cost)
+    return answer["output"], float(named)

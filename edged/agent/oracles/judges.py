@@ -25,6 +25,9 @@ class ByHttp:
         self._egress = egress
         self._web = Web(settings.url, settings.timeout_ms)
 
+    def check(self) -> None:
+        self._egress.check()
+
     async def judge(self, question: Question, output: Any, truth: Any) -> Judgement:
         values, erased = _released(self._egress, output, truth)
         asked = {
@@ -51,6 +54,9 @@ class ByEmbedding:
         self._model = settings.model
         self._egress = egress
         self._web = Web(settings.url, settings.timeout_ms)
+
+    def check(self) -> None:
+        self._egress.check()
 
     async def judge(self, question: Question, output: Any, truth: Any) -> Judgement:
         values, erased = _released(self._egress, output, truth)
@@ -88,6 +94,9 @@ class ByModel:
         self._messages = messages
         self._egress = egress
 
+    def check(self) -> None:
+        self._egress.check()
+
     async def judge(self, question: Question, output: Any, truth: Any) -> Judgement:
         values, erased = _released(self._egress, output, truth)
         named = zip(("output", "truth"), values, strict=True)
@@ -95,7 +104,8 @@ class ByModel:
         body = self._messages.body(_SYSTEM, text, _SCHEMA)
         self._egress.note(question.execution_id, len(body), erased)
         reply = await self._messages.send(body)
-        return Judgement(similarity=_share(reply.given.get("similarity")), cost=reply.cost)
+        similarity = _share(reply.given.get("similarity"), reply.cost)
+        return Judgement(similarity=similarity, cost=reply.cost)
 
     async def close(self) -> None:
         await self._messages.close()
@@ -120,10 +130,11 @@ def _object(content: bytes) -> Mapping[str, Any]:
     return answer
 
 
-def _share(value: Any) -> float:
+def _share(value: Any, cost: float = 0.0) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= 1:
-        raise OracleFailed(reason="the judge's similarity is not a number from 0 to 1")
+        reason = "the judge's similarity is not a number from 0 to 1"
+        raise OracleFailed(reason=reason, cost=cost)
     return float(value)
 
 

@@ -63,12 +63,15 @@ class Messages:
         key = self._settings.api_key.get_secret_value() if self._settings.api_key else ""
         headers = {"x-api-key": key, "anthropic-version": API_VERSION}
         content, latency_ms = await self._web.post(body, headers)
+        cost = 0.0
         try:
             message = orjson.loads(content)
-            given, usage = _given(message), message["usage"]
+            usage = message["usage"]  # first: an answer of no use is paid for too
             cost = self._cost(int(usage["input_tokens"]), int(usage["output_tokens"]))
+            given = _given(message, cost)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise OracleFailed(reason="the answer is no message of the API") from error
+            reason = "the answer is no message of the API"
+            raise OracleFailed(reason=reason, cost=cost) from error
         return Reply(given=given, cost=cost, latency_ms=latency_ms)
 
     async def close(self) -> None:
@@ -83,17 +86,18 @@ class Messages:
         return round(price / 1_000_000, 9)
 
 
-def _given(message: Mapping[str, Any]) -> Mapping[str, Any]:
+def _given(message: Mapping[str, Any], cost: float) -> Mapping[str, Any]:
     """Return what the tool was called with. Raises OracleFailed or QuestionRefused."""
     if message["stop_reason"] == "refusal":
-        raise QuestionRefused(reason="the model declines to answer this")
+        raise QuestionRefused(reason="the model declines to answer this", cost=cost)
     if message["stop_reason"] == "max_tokens":
-        raise OracleFailed(reason="the answer is longer than anthropic.max_answer_tokens")
+        reason = "the answer is longer than anthropic.max_answer_tokens"
+        raise OracleFailed(reason=reason, cost=cost)
     for part in message["content"]:
         if part["type"] == "tool_use" and isinstance(part["input"], dict):
             given: dict[str, Any] = part["input"]
             return given
-    raise OracleFailed(reason="the model did not answer by the tool")
+    raise OracleFailed(reason="the model did not answer by the tool", cost=cost)
 
 
 def as_data(value_json: bytes) -> str:

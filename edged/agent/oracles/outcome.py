@@ -16,12 +16,11 @@ from typing import Any, Final
 import orjson
 import structlog
 
+from edged.agent.asking import Asking
 from edged.agent.checkpoints import Checkpoint, Limits
-from edged.agent.comparing import Compared, Comparing
-from edged.agent.oracles.patience import Patient
+from edged.agent.comparing import Comparing
 from edged.agent.sampling import TaskSampler
 from edged.agent.validations import (
-    FAILED,
     Channel,
     Executed,
     Validation,
@@ -69,7 +68,14 @@ class OutcomeValidator:
         self._settings = settings
         self._is_every_execution_reported = is_every_execution_reported
         self.counts = ValidationCounts()
-        self._judge = Patient(settings.patience, self.counts)
+        self._asking = Asking(
+            task,
+            checkpoint.budget,
+            validations.forgotten,
+            settings.patience,
+            self.counts,
+            Limits(),
+        )
 
     def resample(self, sampler: TaskSampler, _limits: Limits) -> None:
         self._sampler = sampler
@@ -78,7 +84,7 @@ class OutcomeValidator:
         """Return what a person asks for."""
         return {
             "oracle": ORACLE,
-            "oracle_answers": self._judge.is_well,
+            "oracle_answers": self._asking.is_well,
             "since_start": asdict(self.counts),
         }
 
@@ -139,9 +145,7 @@ class OutcomeValidator:
         if executed.is_cut_by_caller:
             self.counts.skip("cut_by_caller")
             return None
-        compared: Compared | None = Compared(comparison=FAILED)
-        if executed.is_success:
-            compared = await self._compared(executed, report.truth)
+        compared = await self._asking.compare(self._comparing, executed, report.truth)
         if compared is None:
             return None
         channel, inclusion = self._channel(executed)
@@ -154,12 +158,6 @@ class OutcomeValidator:
             comparison=compared.comparison,
             channel=channel,
             inclusion=inclusion,
-        )
-
-    async def _compared(self, executed: Executed, truth: Any) -> Compared | None:
-        question, comparing = executed.question, self._comparing
-        return await self._judge.ask(
-            question, lambda: comparing.compare(question, executed.output, truth)
         )
 
     def _channel(self, executed: Executed) -> tuple[Channel, float | None]:

@@ -4,7 +4,8 @@ Runs in: the agent. Talks to: one oracle. Never: takes an oracle's failure for a
 
 An oracle that does not answer is asked again for as long as it takes. A question is given up only
 when the oracle failed on it `give_up_attempts` times while it answered as many others: then it is
-the question, and the others shall not wait behind it for ever.
+the question, and the others shall not wait behind it for ever. Or when `paid_attempts` answers of
+no use were paid for: an oracle that is down takes no money.
 """
 
 import asyncio
@@ -14,7 +15,13 @@ from typing import TypeVar
 
 import structlog
 
-from edged.agent.oracles.protocol import OracleAway, Question, QuestionRefused
+from edged.agent.oracles.protocol import (
+    NotAsked,
+    OracleAway,
+    OracleFailed,
+    Question,
+    QuestionRefused,
+)
 from edged.agent.validations import ValidationCounts
 from edged.decisions.backoff import full_jitter_s
 from edged.errors import LogUnwritable
@@ -33,6 +40,8 @@ class Patience:
     backoff_cap_s: float = 30.0
     give_up_attempts: int = 8
     """About 45 s of attempts: longer than an ordinary restart of an oracle."""
+    paid_attempts: int = 3
+    """Answers of no use that one question may cost; a fourth is seldom better."""
 
     async def wait(self, attempt: int) -> None:
         """Sleep before attempt number `attempt`, counted from 0; exponential with full jitter."""
@@ -52,11 +61,15 @@ class Patient:
 
     async def ask(self, question: Question, attempt: Callable[[], Awaitable[Said]]) -> Said | None:
         """Return what an attempt returned, or None when this question will not get that far."""
-        failures, answered_before, number = 0, self._answered, 0
-        while not self._is_hopeless(failures, self._answered - answered_before):
+        failures = paid = number = 0
+        answered_before = self._answered
+        while not self._is_hopeless(failures, self._answered - answered_before, paid):
             try:
                 async with self._asking:
                     said = await attempt()
+            except NotAsked as error:
+                self._counts.skip(str(error))
+                return None
             except QuestionRefused as error:
                 log.info("question_refused", task=question.task, reason=str(error))
                 self._counts.skip("refused")
@@ -66,6 +79,7 @@ class Patient:
             except Exception as error:  # noqa: BLE001 an oracle may fail in ways of its own
                 self._note_failure(question, error)
                 failures += 1
+                paid += isinstance(error, OracleFailed) and error.cost > 0
             else:
                 self._note_answer(question)
                 return said
@@ -75,8 +89,10 @@ class Patient:
         self._counts.skip("given_up")
         return None
 
-    def _is_hopeless(self, failures: int, answered_others: int) -> bool:
-        return min(failures, answered_others) >= self._patience.give_up_attempts
+    def _is_hopeless(self, failures: int, answered_others: int, paid: int) -> bool:
+        patience = self._patience
+        is_outlier = min(failures, answered_others) >= patience.give_up_attempts
+        return is_outlier or paid >= patience.paid_attempts
 
     def _note_answer(self, question: Question) -> None:
         self._answered += 1

@@ -1,4 +1,4 @@
-"""What the validator asks an oracle, what it gets, and the two ways in which it gets nothing.
+"""What the validator asks an oracle, what it gets, and the ways in which it gets nothing.
 
 Pure. Implemented by: `http`, `anthropic`, `program`, `judges`. Truths that callers report come by
 themselves: `outcome`.
@@ -38,19 +38,37 @@ class OracleAway(PlatformError):
     retryable = True
 
 
+class NotAsked(PlatformError):
+    """Nobody is to be asked this any more. reason: a word to count by."""
+
+    code = "not_asked"
+    text = "{reason}"
+
+
 class OracleFailed(PlatformError):
-    """It answered, but not what was asked; whether it is at fault or the question is open."""
+    """It answered, but not what was asked; whether it is at fault or the question is open.
+
+    cost: of an answer that is of no use, in US dollars.
+    """
 
     code = "oracle_failed"
     text = "{reason}"
     retryable = True
 
+    def __init__(self, *, reason: object, cost: float = 0.0) -> None:
+        super().__init__(reason=reason)
+        self.cost = cost
+
 
 class QuestionRefused(PlatformError):
-    """This question will not be answered, however often it is asked."""
+    """This question will not be answered, however often it is asked. cost: as of OracleFailed."""
 
     code = "question_refused"
     text = "{reason}"
+
+    def __init__(self, *, reason: object, cost: float = 0.0) -> None:
+        super().__init__(reason=reason)
+        self.cost = cost
 
 
 class Oracle(AbstractAsyncContextManager["Oracle"], Protocol):
@@ -89,6 +107,9 @@ class Judgement:
 
 class Judge(Protocol):
     """Says how similar two values are. Raises OracleAway, OracleFailed or QuestionRefused."""
+
+    def check(self) -> None:
+        """Raise QuestionRefused while it may be shown nothing."""
 
     async def judge(self, question: Question, output: Any, truth: Any) -> Judgement: ...
 

@@ -19,6 +19,7 @@ from tests.fakes.execution_log import ExecutionLog
 from tests.fakes.validating import EVERYTHING, HASTY, is_followed_to_end, until
 
 NOON = 1_795_435_200.0
+FAILED = {"status": "error", "output_json": b"null", "error_type": "KeyError"}
 
 
 @pytest.fixture
@@ -178,14 +179,33 @@ async def test_what_home_refuses_is_counted(layout, clock, home, executions):
     assert validators.counts["spam"].skipped == {"refused": 2}
 
 
-async def test_a_failed_execution_needs_no_answer(layout, clock, home, executions):
-    executions.append(status="error", output_json=b"null", error_type="KeyError")
+async def test_a_failed_execution_is_a_failure_once_home_has_answered(
+    layout, clock, home, executions
+):
+    executions.append(**FAILED)
 
     async with validating(layout, clock, home), home.connected():
-        await until(executions.validations)
+        await until(lambda: is_followed_to_end(executions))
+        before = executions.validations()
+        await home.answer(home.questions[0], b"null")
+        await until(lambda: home.receipts)
 
-    assert executions.validations()[0]["match"] is False
-    assert home.questions == []
+    [line] = executions.validations()
+    assert before == []
+    assert (line["match"], line["oracle_output"], line["status"]) == (False, None, "error")
+
+
+async def test_what_was_erased_while_home_was_away_is_not_asked(layout, clock, home, executions):
+    erased, kept = executions.append(2)
+
+    async with validating(layout, clock, home) as validators:
+        await until(lambda: validators.counts["spam"].attempts_failed > 3)
+        validators.forget_executions("spam", frozenset({erased}))
+        async with home.connected():
+            await until(lambda: is_followed_to_end(executions))
+
+    assert [asked.execution_id for asked in home.questions] == [kept]
+    assert validators.counts["spam"].skipped == {"erased": 1}
 
 
 async def test_answers_that_are_of_no_use_are_done_with(layout, clock, home, executions):
@@ -216,7 +236,8 @@ async def test_an_answer_that_comes_twice_at_once_is_judged_once(layout, clock, 
 
 
 async def test_the_budget_bounds_the_questions(layout, clock, home, executions):
-    executions.append(5)
+    executions.append(3)
+    executions.append(2, **FAILED)
 
     async with validating(layout, clock, home, budget_per_day=2) as validators, home.connected():
         await until(lambda: is_followed_to_end(executions))

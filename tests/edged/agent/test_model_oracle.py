@@ -19,10 +19,11 @@ from edged.deployment.asking import Anthropic
 from edged.deployment.checking import AnthropicValidation
 from tests.fakes.execution_log import ExecutionLog
 from tests.fakes.messages_api import calls, declines, fails, is_broken, is_busy, messages_api, says
-from tests.fakes.validating import is_followed_to_end, until, validating
+from tests.fakes.validating import HASTY, is_followed_to_end, until, validating
 
 KEY = "made-up-and-secret"
 LABELS = {"enum": ["ham", "spam"]}
+COST = (1_000 * 2 + 500 * 10) / 1e6  # of a scripted answer
 QUESTION = Question(
     task="spam",
     version=1,
@@ -109,26 +110,29 @@ async def test_a_model_beyond_this_machine_sees_a_filtered_input(stored, ask, la
 
 
 @pytest.mark.parametrize(
-    ("reply", "error"),
+    ("reply", "error", "cost"),
     [
-        (is_busy(), OracleAway),
-        (is_broken(), OracleAway),
-        (fails(529, "overloaded_error", KEY), OracleAway),
-        (fails(401, "authentication_error", KEY), OracleAway),
-        (fails(404, "not_found_error", "no such model"), OracleAway),
-        (fails(400, "invalid_request_error", "credit balance is too low"), OracleAway),
-        (fails(413, "request_too_large", "too large"), QuestionRefused),
-        (declines(), QuestionRefused),
-        (says("spam"), OracleFailed),
-        (says("", stop_reason="max_tokens"), OracleFailed),
-        (calls("answer", {}), OracleFailed),
-        (calls("answer", {"output": "eggs"}), OracleFailed),
+        (is_busy(), OracleAway, None),
+        (is_broken(), OracleAway, None),
+        (fails(529, "overloaded_error", KEY), OracleAway, None),
+        (fails(401, "authentication_error", KEY), OracleAway, None),
+        (fails(404, "not_found_error", "no such model"), OracleAway, None),
+        (fails(400, "invalid_request_error", "credit balance is too low"), OracleAway, None),
+        (fails(413, "request_too_large", "too large"), QuestionRefused, 0.0),
+        (declines(), QuestionRefused, COST),
+        (says("spam"), OracleFailed, COST),
+        (says("", stop_reason="max_tokens"), OracleFailed, COST),
+        (calls("answer", {}), OracleFailed, COST),
+        (calls("answer", {"output": "eggs"}), OracleFailed, COST),
     ],
 )
-async def test_what_is_no_answer_is_told_apart_and_quotes_nothing(stored, ask, reply, error):
+async def test_what_is_no_answer_is_told_apart_costs_and_quotes_nothing(
+    stored, ask, reply, error, cost
+):
     with messages_api(reply) as api, pytest.raises(error) as raised:
         await ask(api)
 
+    assert getattr(raised.value, "cost", None) == cost
     assert KEY not in str(raised.value)
     assert "eggs" not in str(raised.value)
 
@@ -207,3 +211,59 @@ async def test_a_budget_in_dollars_is_kept_over_a_restart(layout, clock, stored)
 
     assert len(api.requests) == 1
     assert len(executions.validations()) == 1
+
+
+@pytest.mark.parametrize(
+    "reply", [says("", stop_reason="max_tokens"), calls("answer", {"output": "eggs"})]
+)
+async def test_answers_of_no_use_are_paid_for_and_no_more_than_a_few(layout, clock, stored, reply):
+    executions = ExecutionLog(layout, clock)
+    executions.append(2, version=1)
+
+    with messages_api(reply) as api:
+        anthropic = {"url": api.base_url, "api_key": KEY}
+        settings = {"spam": {"oracle": "anthropic"}}
+        async with validating(layout, clock, settings, anthropic=anthropic) as validators:
+            await until(lambda: is_followed_to_end(executions))
+            status = validators.status()["spam"]
+    executions.close()
+
+    paid = 2 * HASTY.patience.paid_attempts
+    assert len(api.requests) == paid
+    assert status["today"]["cost_usd"] == pytest.approx(paid * COST)
+    assert status["since_start"]["oracle_cost"] == pytest.approx(paid * COST)
+    assert status["since_start"]["skipped"] == {"given_up": 2}
+    assert executions.validations() == []
+
+
+async def test_no_attempt_follows_the_one_that_spends_the_budget(layout, clock, stored):
+    executions = ExecutionLog(layout, clock)
+    executions.append(1, version=1)
+
+    with messages_api(says("", stop_reason="max_tokens")) as api:
+        anthropic = {"url": api.base_url, "api_key": KEY}
+        settings = {"spam": {"oracle": "anthropic", "budget_usd_per_day": COST}}
+        async with validating(layout, clock, settings, anthropic=anthropic) as validators:
+            await until(lambda: is_followed_to_end(executions))
+    executions.close()
+
+    assert len(api.requests) == 1
+    assert validators.counts["spam"].skipped == {"budget": 1}
+
+
+async def test_a_model_that_judges_badly_is_paid_and_given_up_too(layout, clock):
+    executions = ExecutionLog(layout, clock)
+    [execution_id] = executions.append()
+    executions.report(execution_id, "ham, I think")
+    comparison = {"method": "semantic", "judge": {"by": "anthropic"}}
+
+    with messages_api(calls("answer", {"similarity": "much"})) as api:
+        anthropic = {"url": api.base_url, "api_key": KEY}
+        settings = {"spam": {"oracle": "outcome", "comparison": comparison}}
+        async with validating(layout, clock, settings, anthropic=anthropic) as validators:
+            await until(lambda: validators.counts["spam"].skipped)
+    executions.close()
+
+    assert len(api.requests) == HASTY.patience.paid_attempts
+    assert validators.counts["spam"].oracle_cost == pytest.approx(len(api.requests) * COST)
+    assert validators.counts["spam"].skipped == {"given_up": 1}

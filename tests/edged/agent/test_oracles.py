@@ -175,6 +175,16 @@ async def test_a_cost_must_be_a_number_of_dollars(make_oracle, server, cost):
         await ask(make_oracle(server.url))
 
 
+@pytest.mark.parametrize("answer", [b"not json", b"{}", b'{"output": "ham", "cost": "free"}'])
+async def test_an_answer_of_no_use_costs_as_much_as_another(make_oracle, server, answer):
+    server.raw_answer = answer
+
+    with pytest.raises(OracleFailed) as raised:
+        await ask(make_oracle(server.url, cost=0.01))
+
+    assert raised.value.cost == 0.01
+
+
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
     async with Pool(PoolSettings(workers_per_version=1, max_workers=2)) as pool:

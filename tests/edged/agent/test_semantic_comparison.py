@@ -12,6 +12,7 @@ from edged.contract.fields import Action, Rule
 from edged.deployment.asking import Anthropic
 from edged.deployment.comparing import Comparison
 from tests.fakes.execution_log import ExecutionLog
+from tests.fakes.http_oracle import HttpOracleServer
 from tests.fakes.judge import JudgeServer
 from tests.fakes.validating import is_followed_to_end, until, validating
 
@@ -23,6 +24,7 @@ QUESTION = Question(
 )
 NEAR = {"data": [{"embedding": [1.0, 0.0]}, {"embedding": [1.0, 0.1]}]}
 FAR = {"data": [{"embedding": [1.0, 0.0]}, {"embedding": [-1.0, 0.0]}]}
+FAILED = {"status": "error", "output_json": b"null", "error_type": "KeyError"}
 
 
 @pytest.fixture
@@ -198,3 +200,80 @@ async def test_a_semantic_comparison_follows_the_log(layout, clock, server):
     executions.close()
 
     assert [line["match"] for line in executions.validations()] == [False] * 4
+
+
+@pytest.fixture
+async def oracle():
+    async with HttpOracleServer(lambda _: "ham") as oracle:
+        yield oracle
+
+
+@pytest.fixture
+def judged(layout, clock, oracle, server):
+    """Return a context in which outputs that are not equal go before a judge."""
+
+    def judged(*, url: str = "", mode: Mode = Mode.BALANCED):
+        judge = {"by": "http", "url": url or server.url, "insecure": True}
+        comparison = {"method": "semantic", "judge": judge}
+        settings = {"oracle": "http", "url": oracle.url, "comparison": comparison}
+        return validating(layout, clock, {"spam": settings}, mode=mode)
+
+    return judged
+
+
+@pytest.fixture
+def executions(layout, clock):
+    log = ExecutionLog(layout, clock)
+    yield log
+    log.close()
+
+
+async def test_a_failed_execution_waits_for_those_before_it_whose_judge_is_down(
+    judged, executions, server
+):
+    unlike = executions.append(output_json=b'"spam"')
+    failed = executions.append(3, **FAILED)
+    equal = executions.append(2)
+    await server.stop()
+
+    async with judged() as validators:
+        counts = validators.counts["spam"]
+        await until(lambda: counts.attempts_failed > 5 and counts.validated >= 2)
+        before = [line["execution_id"] for line in executions.validations()]
+        await server.start()
+        await until(lambda: is_followed_to_end(executions))
+
+    assert sorted(before) == sorted(equal)
+    after = [line["execution_id"] for line in executions.validations()[2:]]
+    assert after == unlike + failed
+
+
+async def test_where_a_judge_may_see_nothing_equal_and_failed_are_no_labels_either(
+    judged, executions, server
+):
+    executions.append(output_json=b'"spam"')
+    executions.append()
+    executions.append(**FAILED)
+    url = server.url.replace("127.0.0.1", "0.0.0.0")  # noqa: S104 nobody binds it
+
+    async with judged(url=url, mode=Mode.STRICT) as validators:
+        await until(lambda: is_followed_to_end(executions))
+
+    assert executions.validations() == []
+    assert validators.counts["spam"].skipped == {"refused": 3}
+
+
+async def test_what_needs_no_judge_says_nothing_of_how_the_judge_fares(judged, executions, server):
+    server.answer = {"similarity": "much"}
+    executions.append(output_json=b'"spam"')
+    executions.append(10)
+
+    async with judged() as validators:
+        await until(lambda: validators.counts["spam"].attempts_failed > 20)
+        problems, before = validators.problems(), len(executions.validations())
+        server.answer = {"similarity": 0.5}
+        await until(lambda: is_followed_to_end(executions))
+
+    assert problems == ["task spam: its oracle does not answer"]
+    assert (before, len(executions.validations())) == (10, 11)
+    assert validators.counts["spam"].skipped == {}

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from edged.agent.privacy.modes import Mode
 from edged.agent.store import ArtifactStore
 from edged.agent.validations import validation_id
 from edged.artifacts.archive import pack
@@ -13,6 +14,7 @@ from tests.fakes.http_oracle import HttpOracleServer
 from tests.fakes.validating import HASTY, is_checkpoint_there, is_followed_to_end, until, validating
 
 NOON = 1_795_435_200.0  # 2026-11-23T12:00:00Z
+FAILED = {"status": "error", "output_json": b"null", "error_type": "KeyError"}
 
 
 @pytest.fixture
@@ -37,9 +39,9 @@ async def oracle() -> AsyncIterator[HttpOracleServer]:
 def start(layout, clock, oracle):
     """Return a context in which one task's validator runs; leaving it kills the agent."""
 
-    def start(**fields: object):
+    def start(*, mode: Mode = Mode.BALANCED, **fields: object):
         settings = {"oracle": "http", "url": oracle.url, **fields}
-        return validating(layout, clock, {"spam": settings})
+        return validating(layout, clock, {"spam": settings}, mode=mode)
 
     return start
 
@@ -102,15 +104,44 @@ async def test_the_file_is_named_as_specified(start, executions, layout):
     assert [path.name for path in folder.iterdir()] == ["sampled-2026-11-23.jsonl"]
 
 
-async def test_a_failed_execution_is_a_failure_without_asking(start, executions, oracle):
-    executions.append(status="error", output_json=b"null", error_type="KeyError")
+@pytest.mark.parametrize("truth", ["ham", None])
+async def test_a_failed_execution_is_asked_about_and_a_failure_whatever_is_right(
+    start, executions, oracle, truth
+):
+    oracle.label = lambda _: truth
+    executions.append(**FAILED)
 
     async with start():
         await until(executions.validations)
 
     [line] = executions.validations()
-    assert (line["match"], line["oracle_output"], line["status"]) == (False, None, "error")
-    assert oracle.questions == []
+    assert (line["match"], line["oracle_output"], line["status"]) == (False, truth, "error")
+    assert len(oracle.questions) == 1
+
+
+async def test_a_failed_execution_spends_the_budget_and_is_skipped_without_one(start, executions):
+    executions.append(3)
+    executions.append(5, **FAILED)
+
+    async with start(budget_per_day=4) as validators:
+        await until(lambda: is_followed_to_end(executions))
+
+    assert sorted(line["match"] for line in executions.validations()) == [False, True, True, True]
+    assert validators.counts["spam"].skipped == {"budget": 4}
+
+
+async def test_where_no_input_may_leave_a_failed_execution_is_no_label_either(
+    start, executions, oracle
+):
+    url = oracle.url.replace("127.0.0.1", "0.0.0.0")  # noqa: S104 nobody binds it
+    executions.append(2)
+    executions.append(2, **FAILED)
+
+    async with start(url=url, insecure=True, mode=Mode.STRICT) as validators:
+        await until(lambda: is_followed_to_end(executions))
+
+    assert executions.validations() == []
+    assert validators.counts["spam"].skipped == {"refused": 4}
 
 
 async def test_a_timeout_that_the_caller_cut_does_not_count(start, executions, oracle):

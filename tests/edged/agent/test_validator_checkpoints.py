@@ -162,3 +162,15 @@ def test_a_budget_in_dollars_ends_with_the_answer_that_spends_it(clock):
 
     assert taken == [True, True, False, False]
     assert budget.today("spam").latency_ms == 20.0
+
+
+def test_a_lines_turn_comes_when_everything_before_it_is_done(checkpoint):
+    progress = Progress("spam", checkpoint)
+    steps = [progress.begin(FILE, end) for end in (10, 20, 30)]
+
+    progress.finish(steps[1])
+    before = [step.turn.is_set() for step in steps]
+    progress.finish(steps[0])
+
+    assert before == [True, False, False]
+    assert steps[2].turn.is_set()

@@ -153,3 +153,17 @@ async def test_a_disk_that_refuses_delays_and_loses_nothing(start, executions, l
         await until(lambda: len(executions.validations()) == 5)
 
     assert sorted(line["execution_id"] for line in executions.validations()) == sorted(ids)
+
+
+async def test_what_was_erased_while_its_oracle_was_down_is_not_asked(start, executions, oracle):
+    erased, *kept = executions.append(3)
+    await oracle.stop()
+
+    async with start() as validators:
+        await until(lambda: validators.counts["spam"].attempts_failed > 3)
+        validators.forget_executions("spam", frozenset({erased}))
+        await oracle.start()
+        await until(lambda: is_followed_to_end(executions))
+
+    assert sorted(oracle.asked) == sorted(kept)
+    assert validators.counts["spam"].skipped == {"erased": 1}
