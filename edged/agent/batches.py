@@ -13,7 +13,7 @@ import zlib
 from bisect import bisect_right
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 MAX_BYTES = 256 * 1024 * 1024
 NO_ROOM = "records: no room in state/batches while offline"
 NO_ROOM_AT_ALL = "executions: no room in state/batches while offline"
+NO_ROOM_FOR_DECISIONS = "decisions: no room in state/batches while offline"
 DAMAGED = "batches: damaged on disk"
 _COMPRESSION = 1  # the fastest: records shrink to a fourth, and the link compresses anew
 
@@ -37,12 +38,15 @@ _COMPRESSION = 1  # the fastest: records shrink to a fourth, and the link compre
 class Checkpoint:
     """number: of the last sealed batch. positions: followed up to here, by kind of log.
 
-    unlogged: how many of each gateway run's executions without a line were told.
+    unlogged: how many of each gateway run's executions without a line were told. forced: how many
+    lines that the size limit took unread, by kind of log. dropped: for the next batch to tell.
     """
 
     number: int
     positions: dict[str, Positions]
     unlogged: dict[str, int] = field(default_factory=dict)
+    forced: dict[str, int] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 class BatchFolder:
@@ -64,9 +68,11 @@ class BatchFolder:
         """Return where to go on; a batch sealed just before a kill moves the checkpoint."""
         self._folder.mkdir(parents=True, exist_ok=True)
         checkpoint = _read(self._checkpoint_path)
+        self.dropped.update(checkpoint.dropped)
         numbers = self.pending()
         if numbers and numbers[-1] > checkpoint.number:
             checkpoint = _header(self._path(numbers[-1]))
+            self.dropped.clear()  # that one told it
             self._note(checkpoint)
         return checkpoint
 
@@ -76,7 +82,7 @@ class BatchFolder:
         with suppress(OSError):  # if not now, at the next seal
             self._make_room(len(content))
         self._write(checkpoint.number, content)
-        self._unnoted = checkpoint
+        self._unnoted = replace(checkpoint, dropped=dict(self.dropped))
         with suppress(OSError):  # it is sealed all the same: its own file says up to where
             self._note_last()
 
@@ -139,12 +145,10 @@ class BatchFolder:
         """Return up to where home has everything."""
         return _read(self._acknowledged_path if self._known() else self._checkpoint_path)
 
-    def set_aside(self, number: int) -> None:
-        """Keep a damaged batch under another name, so that the ones after it can leave."""
-        path = self._path(number)
-        path.replace(path.with_suffix(".damaged"))
+    def drop_damaged(self, number: int) -> None:
+        """Let go of a batch that cannot be read, so that the ones after it can leave."""
+        self._remove(number)
         self._known().remove(number)
-        del self._sizes[number]
         self.dropped[DAMAGED] += 1
 
     def sealed_s(self, number: int) -> float:
@@ -189,9 +193,11 @@ class BatchFolder:
         return before - self._sizes[number]
 
     def _let_go(self, number: int) -> int:
-        lost = sum(arm.executions for arm in self._parsed(number).arms)
+        batch = self._parsed(number)
+        lost = sum(arm.executions for arm in batch.arms)
         freed = self._remove(number)
-        self.dropped[NO_ROOM_AT_ALL] += lost
+        self.dropped += Counter({NO_ROOM_AT_ALL: lost, NO_ROOM_FOR_DECISIONS: len(batch.decisions)})
+        self.dropped += Counter(dict(batch.dropped))  # what it was to tell
         log.error("batch_dropped", number=number, executions=lost, max_bytes=self._max_bytes)
         return freed
 
@@ -200,11 +206,11 @@ class BatchFolder:
         return self._sizes.pop(number, 0)  # asked again where the disk refused the first time
 
     def _parsed(self, number: int) -> wire.TelemetryBatch:
-        """Return a batch; of a damaged one nothing is left."""
+        """Return a batch; of a damaged one only that it was."""
         try:
             return wire.TelemetryBatch.FromString(self.read(number))
         except (ValueError, DecodeError):
-            return wire.TelemetryBatch()
+            return wire.TelemetryBatch(dropped={DAMAGED: 1})
 
     def _known(self) -> list[int]:
         if self._numbers is None:
@@ -242,6 +248,8 @@ def _line(checkpoint: Checkpoint, filtered_by: str = "") -> bytes:
         "unlogged": checkpoint.unlogged,
         "filter": filtered_by,
     }
+    losses = {"forced": checkpoint.forced, "dropped": checkpoint.dropped}
+    document |= {name: counts for name, counts in losses.items() if counts}
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -267,4 +275,6 @@ def _checkpoint(line: bytes) -> Checkpoint:
         number=document["number"],
         positions=document["positions"],
         unlogged=document.get("unlogged", {}),
+        forced=document.get("forced", {}),
+        dropped=document.get("dropped", {}),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from google.protobuf.message import DecodeError
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.batches import BatchFolder
@@ -75,11 +76,15 @@ class Eraser:
         """Take the records out of batches that wait; returns how many went."""
         erased = 0
         for number in folder.pending():
-            with suppress(ValueError, FileNotFoundError):  # damaged, or acknowledged meanwhile
+            try:
                 content, filtered_by = folder.read_filtered(number)
                 batch = wire.TelemetryBatch.FromString(content)
-                gone = forget_records(batch, self._task, frozenset(self.ids))
-                if gone:
+            except (ValueError, DecodeError):  # or acknowledged meanwhile
+                folder.drop_damaged(number)  # nobody can tell what is in it
+                continue
+            gone = forget_records(batch, self._task, frozenset(self.ids))
+            if gone:
+                with suppress(FileNotFoundError):  # acknowledged meanwhile
                     folder.replace(number, batch.SerializeToString(), filtered_by=filtered_by)
                     erased += gone
         return erased

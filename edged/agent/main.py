@@ -173,7 +173,6 @@ class Agent:
             time.time,
             time.monotonic,
             chores=chores,
-            on_drop=batcher.drop if batcher is not None else lambda _kind, _lines: None,
         )
 
     def _erase(self, layout: Layout) -> Erasures:

@@ -7,16 +7,16 @@ Talks to: the logs, their followers, two files in state. Never: touches what a w
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import orjson
 import structlog
 
 from edged.datasets.archives import archive, count_lines
 from edged.datasets.dayfile import DayFile
+from edged.datasets.forced import ForcedNotes
 from edged.datasets.inventory import inventory, other_bytes
 from edged.datasets.layout import Layout
 from edged.datasets.retention import Plan, Rules, SteadyDay, StoredFile, plan
@@ -67,7 +67,7 @@ class Retention:
     """Sweeps a few times a minute. clock: seconds since the epoch; monotonic: seconds.
 
     chores: done on the loop before each sweep, such as letting go of the agent's own files of past
-    days. on_drop: gets kind and lines of what was deleted unread.
+    days.
     """
 
     def __init__(
@@ -79,7 +79,6 @@ class Retention:
         monotonic: Callable[[], float],
         *,
         chores: Sequence[Callable[[], None]] = (),
-        on_drop: Callable[[str, int], None] = lambda _kind, _lines: None,
     ) -> None:
         self._layout = layout
         self._rules = rules
@@ -87,7 +86,7 @@ class Retention:
         self._clock = clock
         self._monotonic = monotonic
         self._chores = chores
-        self._on_drop = on_drop
+        self._forced = ForcedNotes(layout)
         self._clock_path = layout.state / "clock.json"
         self._remembered_s = _read_believed(self._clock_path)
         self._day = SteadyDay(self._remembered_s or clock(), monotonic())
@@ -109,12 +108,9 @@ class Retention:
         today = self._day.today(self._clock(), self._monotonic())
         await asyncio.to_thread(self._attempt, self._remember)
         due = await asyncio.to_thread(self._plan, today)
-        swept = await asyncio.to_thread(self._carry_out, due)
-        for file in swept.gone:
+        for file in await asyncio.to_thread(self._carry_out, due):
             for follower in self._followers:
                 follower.forget(file.kind, _key(file))
-        for file, lines in swept.dropped:
-            self._on_drop(file.kind, lines)
         return due
 
     def _attempt(self, chore: Callable[[], None]) -> None:
@@ -140,65 +136,55 @@ class Retention:
         files = list(inventory(self._layout, today, self._is_acknowledged))
         return plan(files, self._rules, today, other_bytes(self._layout, files))
 
-    def _carry_out(self, due: Plan) -> "_Swept":
-        swept = _Swept()
+    def _carry_out(self, due: Plan) -> list[StoredFile]:
+        """Return the files that are no longer there by their names."""
+        gone: list[StoredFile] = []
         for file in due.delete:
-            self._try(self._delete, file, swept)
+            self._try(self._delete, file, gone)
         for file in due.forced:
-            self._try(self._drop, file, swept)
+            self._try(self._drop, file, gone)
         for file in due.archive:
-            self._try(self._archive, file, swept)
+            self._try(self._archive, file, gone)
         if due.excess_bytes:
             log.warning("storage_over_limit", excess_bytes=due.excess_bytes)
-        return swept
+        return gone
 
     def _try(
-        self, act: Callable[[StoredFile, "_Swept"], None], file: StoredFile, swept: "_Swept"
+        self,
+        act: Callable[[StoredFile, list[StoredFile]], None],
+        file: StoredFile,
+        gone: list[StoredFile],
     ) -> None:
         """One file's trouble is not the others'; it is tried again at the next sweep."""
         try:
-            act(file, swept)
+            act(file, gone)
         except (OSError, KeyMissing, SealedDamaged) as error:
             log.warning("retention_failed", path=str(file.path), reason=str(error))
 
-    def _delete(self, file: StoredFile, swept: "_Swept") -> None:
+    def _delete(self, file: StoredFile, gone: list[StoredFile]) -> None:
         with _held(file.path) as is_free:
             if not is_free:
                 return
             file.path.unlink(missing_ok=True)
-        swept.gone.append(file)
+        gone.append(file)
         log.info("log_deleted", path=str(file.path), bytes=file.size_bytes)
 
-    def _drop(self, file: StoredFile, swept: "_Swept") -> None:
+    def _drop(self, file: StoredFile, gone: list[StoredFile]) -> None:
         """Delete what the limit forces out, and count the lines that nobody will read any more."""
         lines = count_lines(file.path, self._least(file, "taken"), self._layout.keyring)
         with _held(file.path) as is_free:
             if not is_free:
                 return
-            self._note_dropped(file, lines)  # counted first: a kill between may count it twice
+            self._forced.add(file, lines)  # counted first: a kill between may count it twice
             file.path.unlink()
-        swept.gone.append(file)
-        swept.dropped.append((file, lines))
+        gone.append(file)
         log.warning("log_dropped", task=file.task, kind=file.kind, name=str(file.name), lines=lines)
 
-    def _archive(self, file: StoredFile, swept: "_Swept") -> None:
+    def _archive(self, file: StoredFile, gone: list[StoredFile]) -> None:
         archived = archive(file.path, self._layout.keyring)
         if archived is not None:
-            swept.gone.append(file)
+            gone.append(file)
             log.info("log_archived", path=str(archived))
-
-    def _note_dropped(self, file: StoredFile, lines: int) -> None:
-        """Count for good: the sum stands in the file that `edged status` and people read."""
-        path = self._layout.state / "retention.json"
-        try:
-            document: dict[str, Any] = orjson.loads(path.read_bytes())
-        except (FileNotFoundError, ValueError):
-            document = {}
-        sums = document.setdefault(file.task, {}).setdefault(file.kind, {})
-        for name, count in (("files", 1), ("lines", lines), ("bytes", file.size_bytes)):
-            sums[name] = sums.get(name, 0) + count
-        sums["last_day"] = file.name.date
-        write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
     def _is_acknowledged(self, file: StoredFile) -> bool:
         if file.path.suffix != ".jsonl":
@@ -224,14 +210,6 @@ def _read_believed(path: Path) -> float:
         return float(orjson.loads(path.read_bytes())["believed_s"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return 0.0
-
-
-@dataclass(slots=True)
-class _Swept:
-    """What one sweep did. dropped: with the lines that nobody had read."""
-
-    gone: list[StoredFile] = field(default_factory=list)
-    dropped: list[tuple[StoredFile, int]] = field(default_factory=list)
 
 
 @contextmanager

@@ -84,12 +84,12 @@ class BatchSender:
         acknowledged.clear()
 
     def _message(self, number: int) -> wire.ConnectRequest | None:
-        """Return a batch as it may leave now; one that is damaged is set aside."""
+        """Return a batch as it may leave now; one that is damaged is let go."""
         try:
             batch = wire.TelemetryBatch.FromString(self._batches.read(number))
         except (ValueError, DecodeError) as error:
             log.error("batch_damaged", number=number, reason=str(error))
-            self._batches.set_aside(number)
+            self._batches.drop_damaged(number)
             return None
         privacy = self._releaser.privacy
         if self._batches.filtered_by(number) != privacy.fingerprint:

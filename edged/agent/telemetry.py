@@ -16,6 +16,7 @@ from edged.agent.privacy.errors import Withheld
 from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.datasets.follower import Chunk, Follower
+from edged.datasets.forced import ForcedNotes
 from edged.datasets.layout import Layout, LogKind
 from edged.datasets.unlogged import UnloggedNotes
 from edged.deployment.telling import Telemetry as TelemetrySettings
@@ -66,6 +67,8 @@ class Batcher:
         self._unlogged = UnloggedNotes(layout)
         self._told = dict(checkpoint.unlogged)  # with what is in the open batch
         self._unlogged.forget_past(self._told)
+        self._forced = ForcedNotes(layout)
+        self._forced_told = dict(checkpoint.forced)
         self._batch = OpenBatch(clock())
         self._sealed_s = float("-inf")
         self._forgotten: set[str] = set()  # ids of executions that were erased
@@ -96,7 +99,7 @@ class Batcher:
         """Take what is new in the logs; seal whenever a batch is due."""
         if self._is_due:  # the disk refused it: it must not grow past a message
             self._seal()
-        self._count_unlogged()
+        self._count_lost()
         for _ in self._new_chunks():
             self._seal_if_due()
             await asyncio.sleep(0)  # a long backlog must not hold up the link
@@ -118,15 +121,11 @@ class Batcher:
 
     def flush(self) -> None:
         """Take and seal everything that is in the logs now: the last act before stopping."""
-        self._count_unlogged()
+        self._count_lost()
         for _ in self._new_chunks():
             self._seal_if_due()
         if not self._batch.is_empty:
             self._seal()
-
-    def drop(self, kind: str, lines: int) -> None:
-        """Tell home of lines that were deleted before they were counted."""
-        self._batch.dropped[f"storage limit: {kind}"] += lines
 
     def acknowledged(self, kind: str, _task: str, key: str) -> int | None:
         """Return up to where home has what a file tells; see edged.agent.retention."""
@@ -166,11 +165,17 @@ class Batcher:
         except Exception:  # noqa: BLE001 whatever is wrong with a line, it must not come again
             self._batch.dropped[f"malformed {kind}"] += 1
 
-    def _count_unlogged(self) -> None:
+    def _count_lost(self) -> None:
+        """Count what no log tells: answered without a line, or taken unread by the size limit."""
         for run, count in self._unlogged.read().items():
             if new := max(0, count - self._told.get(run, 0)):
                 self._batch.dropped[UNLOGGED] += new
                 self._told[run] = count
+        for kind, lines in self._forced.lines().items():
+            told = self._forced_told.get(kind, 0)
+            if new := lines - told if lines >= told else lines:  # fewer: its file was damaged
+                self._batch.dropped[f"storage limit: {kind}"] += new
+                self._forced_told[kind] = lines
 
     def _count(self, line: bytes) -> None:
         execution = orjson.loads(line)
@@ -229,7 +234,12 @@ class Batcher:
         batch.dropped.update(self._folder.dropped)
         self._folder.dropped.clear()
         positions = {str(kind): dict(f.positions) for kind, f in self._followers.items()}
-        checkpoint = Checkpoint(number=number, positions=positions, unlogged=dict(self._told))
+        checkpoint = Checkpoint(
+            number=number,
+            positions=positions,
+            unlogged=dict(self._told),
+            forced=dict(self._forced_told),
+        )
         content = batch.finished(self._log_id, number, releaser.mode, self._wall())
         filtered_by = batch.filtered_by(releaser.privacy.fingerprint)
         self._folder.seal(checkpoint, content, filtered_by=filtered_by)

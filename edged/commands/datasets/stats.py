@@ -3,6 +3,7 @@
 Reads the daily statistics and adds what was appended since, so the counts are exact. Never: saves.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from edged.commands.datasets.window import AsJson, Days, Task, open_task, since
 from edged.commands.settings import Config, DataDir, refused
 from edged.datasets.archives import read_lines, stored_files
 from edged.datasets.counting import statistics_of
+from edged.datasets.forced import ForcedNotes
 from edged.datasets.layout import Layout
 from edged.datasets.statistics import Statistics
 from edged.errors import KeyMissing, SealedDamaged
@@ -106,9 +108,6 @@ def _validations(layout: Layout, task: str, first: str) -> dict[str, int]:
 
 def _dropped(layout: Layout, task: str) -> dict[str, Any]:
     """Return what retention had to let go of unread."""
-    try:
-        dropped: dict[str, Any] = orjson.loads((layout.state / "retention.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    found: dict[str, Any] = dropped.get(task, {})
-    return found
+    with suppress(OSError):
+        return ForcedNotes(layout).read().get(task, {})
+    return {}

@@ -7,7 +7,14 @@ from random import Random
 import pytest
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent.batches import DAMAGED, NO_ROOM, NO_ROOM_AT_ALL, BatchFolder, Checkpoint
+from edged.agent.batches import (
+    DAMAGED,
+    NO_ROOM,
+    NO_ROOM_AT_ALL,
+    NO_ROOM_FOR_DECISIONS,
+    BatchFolder,
+    Checkpoint,
+)
 from edged.datasets.layout import Layout
 
 
@@ -94,16 +101,52 @@ def test_without_any_room_the_oldest_go_and_are_counted(layout):
     assert dict(folder.dropped) == {NO_ROOM_AT_ALL: 3 * gone}
 
 
-def test_a_damaged_batch_is_set_aside(folder, layout):
+def test_what_a_batch_was_to_tell_is_told_by_the_next_also_after_a_kill(folder, layout):
+    message = wire.TelemetryBatch(
+        number=1,
+        arms=[wire.ArmSummary(task="a", executions=3)],
+        dropped={"malformed executions": 2},
+        decisions=[wire.Decision(), wire.Decision()],
+    )
+    folder.seal(Checkpoint(number=1, positions={}), message.SerializeToString())
+    folder = BatchFolder(layout, max_bytes=1)
+    folder.open()
+    lost = {NO_ROOM_AT_ALL: 3, NO_ROOM_FOR_DECISIONS: 2, "malformed executions": 2}
+
+    seal(folder, 2)
+    killed = BatchFolder(layout)
+    killed.open()
+    folder.dropped.clear()  # told by the next
+    seal(folder, 3)
+    again = BatchFolder(layout)
+    again.open()
+
+    assert killed.dropped == lost
+    assert again.dropped == {NO_ROOM_AT_ALL: 3}
+
+
+def test_a_damaged_batch_that_makes_room_is_counted(folder, layout):
+    seal(folder, 1)
+    path = next(layout.batches.glob("*.batch"))
+    path.write_bytes(path.read_bytes()[:-5])
+    folder = BatchFolder(layout, max_bytes=1)
+
+    seal(folder, 2)
+
+    assert folder.dropped == {DAMAGED: 1}
+
+
+def test_a_damaged_batch_goes_and_leaves_nothing(folder, layout):
     seal(folder, 1, 2)
     path = min(layout.batches.glob("*.batch"))
     path.write_bytes(path.read_bytes()[:-5])
 
     with pytest.raises(ValueError, match="batch 1 is damaged"):
         folder.read(1)
-    folder.set_aside(1)
+    folder.drop_damaged(1)
 
     assert folder.pending() == BatchFolder(layout).pending() == [2]
+    assert [path.name for path in layout.batches.iterdir()] == ["000000000002.batch"]
     assert folder.dropped[DAMAGED] == 1
 
 

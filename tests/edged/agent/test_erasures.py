@@ -130,3 +130,12 @@ def test_what_comes_after_the_look_is_known_by_its_id_too(filled):
 
     assert identifier(5) in found.ids
     assert (erased["executions"], erased["outcomes"]) == (5, 3)
+
+
+def test_a_sealed_batch_that_cannot_be_read_goes_whole(filled):
+    [path] = filled.batches.glob("*.batch")
+    path.write_bytes(path.read_bytes()[:-5])
+
+    erase(filled)
+
+    assert list(filled.batches.iterdir()) == []

@@ -12,6 +12,7 @@ from edged.agent.batches import BatchFolder, Checkpoint
 from edged.agent.retention import Retention, rules_of
 from edged.agent.store import FRESH_S, ArtifactStore
 from edged.datasets.archives import read_lines
+from edged.datasets.forced import ForcedNotes
 from edged.datasets.retention import SETTLING_S
 from edged.datasets.writer import LogWriter
 from edged.deployment.keeping import Retention as RetentionSettings
@@ -58,21 +59,12 @@ def write(layout, clock):
 
 @pytest.fixture
 def sweep(layout, clock):
-    """Return a function that sweeps once; it returns kind and lines of what was dropped."""
+    """Return a function that sweeps once; it returns kind and lines of what was forced out."""
 
     async def sweep(*followers: Reader, **storage: Any) -> list[tuple[str, int]]:
-        dropped: list[tuple[str, int]] = []
         rules = rules_of(Storage(**storage), RetentionSettings())
-        retention = Retention(
-            layout,
-            rules,
-            followers,
-            clock,
-            clock,
-            on_drop=lambda kind, lines: dropped.append((kind, lines)),
-        )
-        await retention.sweep()
-        return dropped
+        await Retention(layout, rules, followers, clock, clock).sweep()
+        return list(ForcedNotes(layout).lines().items())
 
     return sweep
 

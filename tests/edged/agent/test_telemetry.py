@@ -13,8 +13,11 @@ from edged.agent.counting import MAX_OUTPUTS, OTHER
 from edged.agent.privacy.modes import Mode
 from edged.agent.sending import BatchSender
 from edged.agent.telemetry import BACKLOG, REST_S, UNLOGGED, Batcher
+from edged.datasets.forced import ForcedNotes
 from edged.datasets.layout import Layout
+from edged.datasets.naming import LogName
 from edged.datasets.records import Execution, render
+from edged.datasets.retention import StoredFile
 from edged.datasets.unlogged import UnloggedNotes, run_id
 from edged.datasets.writer import LogWriter
 from edged.deployment.telling import Telemetry
@@ -86,6 +89,25 @@ async def test_what_was_answered_without_a_line_is_told_once(layout, clock, appe
     start().flush()
 
     assert [dict(batch.dropped) for batch in sealed(layout)] == [{UNLOGGED: 7}, {UNLOGGED: 2}]
+
+
+async def test_what_the_size_limit_took_unread_is_told_once(layout, clock, start):
+    notes, path = ForcedNotes(layout), layout.log("spam", "executions") / "2026-11-20.jsonl"
+    file = StoredFile(
+        path=path, task="spam", kind="executions", name=LogName("2026-11-20"), size_bytes=9_000
+    )
+    notes.add(file, 600)
+    await start().follow()  # and the agent dies before the first batch
+
+    batcher = start()
+    await batcher.follow()
+    clock.advance(60)
+    await batcher.follow()
+    notes.add(file, 5)
+    start().flush()
+
+    limit = "storage limit: executions"
+    assert [dict(batch.dropped) for batch in sealed(layout)] == [{limit: 600}, {limit: 5}]
 
 
 def test_a_gateway_run_that_is_over_and_told_leaves_no_file(layout, start):
