@@ -6,7 +6,7 @@ Runs in: the agent, in a thread. Talks to: the folders of a data_dir. Never: ope
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -36,10 +36,12 @@ def other_bytes(layout: Layout, listed: Iterator[StoredFile] | list[StoredFile])
 
 
 def _files(folder: Path, task: str, kind: str, today: date) -> Iterator[StoredFile]:
+    # A writer stays a day ahead where the clock was set back; what is further was a wrong clock's.
+    days = {str(today + timedelta(days=ahead)) for ahead in (0, 1)}
     for path in folder.glob("[!.]*"):
         name = LogName.parse(path.name) or _dated(path.name)
         if name is not None:
-            is_open = path.suffix == ".jsonl" and name.date >= today.isoformat()
+            is_open = path.suffix == ".jsonl" and name.date in days
             yield StoredFile(
                 path=path,
                 task=task,

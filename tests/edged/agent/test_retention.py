@@ -146,6 +146,14 @@ async def test_a_file_that_a_writer_holds_is_left_alone(layout, sweep, clock):
     assert (held, path.exists()) == (True, False)
 
 
+async def test_the_size_limit_takes_what_a_clock_that_was_ahead_left(write, sweep):
+    today, ahead = write(0, "x" * 900), write(-400, "x" * 900)
+
+    await sweep(max_size_gb=1e-6)
+
+    assert (today.exists(), ahead.exists()) == (True, False)
+
+
 async def test_statistics_and_the_audit_log_go_by_retention_days(layout, sweep):
     folders = [layout.analytics("spam"), layout.audit]
     for folder in folders:
