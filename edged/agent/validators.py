@@ -202,7 +202,8 @@ class Validators:
         questions = getattr(validation, "budget_per_day", None)
         sampling = self._deployment.sampling
         if "active" in sampling.strategies:
-            questions = min(sampling.budget_per_day, questions or sampling.budget_per_day)
+            own = sampling.budget_per_day if questions is None else questions
+            questions = min(sampling.budget_per_day, own)
         return Limits(questions=questions, cost_usd=getattr(validation, "budget_usd_per_day", None))
 
 

@@ -60,12 +60,14 @@ class Period:
 class Traffic:
     """now: the period that runs. before: the last whole one, never changed; None at first.
 
-    first_seen: version → when its first execution was logged, seconds since the epoch.
+    first_seen: version → when its first execution since it came into use was logged, seconds since
+    the epoch; the one that ran last comes last. ran: versions that ran in this period.
     """
 
     now: Period = field(default_factory=Period)
     before: Period | None = None
     first_seen: dict[int, float] = field(default_factory=dict)
+    ran: set[int] = field(default_factory=set)
 
     def count(self, confidence: float | None, stratum: str | None, at_s: float | None) -> bool:
         """Take in one execution; returns whether a new period begins behind it."""
@@ -74,6 +76,9 @@ class Traffic:
         if self.now.executions < length:
             return False
         self.before, self.now = self.now, Period()
+        # One that did not run for a whole period is new when it comes back, as by a rollback.
+        self.first_seen = {v: at_s for v, at_s in self.first_seen.items() if v in self.ran}
+        self.ran = set()
         return True
 
     def alike(self, stratum: str) -> int:
@@ -86,20 +91,23 @@ class Traffic:
 
     def age_s(self, version: int, at_s: float) -> float:
         """Return how long the version has been in use, and remember that it is."""
-        if version not in self.first_seen:
-            self.first_seen[version] = at_s
-            for oldest in sorted(self.first_seen)[:-_MAX_VERSIONS]:
-                del self.first_seen[oldest]
-        return at_s - self.first_seen.get(version, at_s)
+        self.ran.add(version)
+        first_s = self.first_seen[version] = self.first_seen.pop(version, at_s)
+        if len(self.first_seen) > _MAX_VERSIONS:
+            del self.first_seen[next(iter(self.first_seen))]
+        return at_s - first_s
 
     def copy(self) -> "Traffic":
-        return replace(self, now=self.now.copy(), first_seen=dict(self.first_seen))
+        return replace(
+            self, now=self.now.copy(), first_seen=dict(self.first_seen), ran=set(self.ran)
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
             "now": _period_json(self.now),
             "before": _period_json(self.before) if self.before else None,
             "first_seen": {str(version): at_s for version, at_s in self.first_seen.items()},
+            "ran": sorted(self.ran),
         }
 
     @classmethod
@@ -111,6 +119,7 @@ class Traffic:
                 now=Period(**document["now"]),
                 before=None if before is None else Period(**before),
                 first_seen={int(key): float(at) for key, at in document["first_seen"].items()},
+                ran=set(document.get("ran", ())),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not a task's traffic: {error!r}") from error

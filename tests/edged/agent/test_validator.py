@@ -8,6 +8,7 @@ from edged.agent.privacy.modes import Mode
 from edged.agent.store import ArtifactStore
 from edged.agent.validations import validation_id
 from edged.artifacts.archive import pack
+from edged.deployment.checking import Sampling
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 from tests.fakes.http_oracle import HttpOracleServer
@@ -142,6 +143,14 @@ async def test_where_no_input_may_leave_a_failed_execution_is_no_label_either(
 
     assert executions.validations() == []
     assert validators.counts["spam"].skipped == {"refused": 4}
+
+
+@pytest.mark.parametrize(("own", "limit"), [(0, 0), (50, 50), (1_000, 200)])
+async def test_the_smaller_budget_holds_in_active_also_none_at_all(start, own, limit):
+    async with start(budget_per_day=own) as validators:
+        validators.resample(Sampling(strategy="active", budget_per_day=200))
+
+        assert validators.status()["spam"]["today"]["questions_limit"] == limit
 
 
 async def test_a_timeout_that_the_caller_cut_does_not_count(start, executions, oracle):

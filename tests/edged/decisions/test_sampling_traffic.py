@@ -1,3 +1,5 @@
+from random import Random
+
 import orjson
 import pytest
 from hypothesis import given
@@ -75,6 +77,41 @@ def test_old_versions_are_forgotten():
 
     assert len(traffic.first_seen) == 16
     assert traffic.age_s(3, 9.0) == 0.0  # older than what is remembered: new again, not unknown
+
+
+def test_one_that_was_forgotten_grows_old_again():
+    traffic = Traffic()
+    for version in range(100):
+        traffic.age_s(version, 1.0)
+
+    ages = [traffic.age_s(3, at_s) for at_s in (9.0, 20.0)]
+
+    assert ages == [0.0, 11.0]
+
+
+def test_a_version_that_comes_back_after_a_whole_period_is_new():
+    traffic = Traffic()
+    ages = []
+    for at_s in range(3_000):
+        version = 2 if 50 <= at_s < 2_000 else 1
+        ages.append(traffic.age_s(version, float(at_s)))
+        traffic.count(None, None, None)
+
+    assert (ages[49], ages[50], ages[1_999]) == (49, 0, 1_949)
+    assert (ages[2_000], ages[2_999]) == (0, 999)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_two_arms_grow_old_side_by_side(share):
+    traffic, source = Traffic(), Random(1)
+
+    ages = []
+    for at_s in range(3_000):
+        ages.append(traffic.age_s(2 if source.random() < share else 1, float(at_s)))
+        traffic.count(None, None, None)
+
+    assert ages.count(0) == 2
+    assert min(ages[-20:]) > 2_900
 
 
 @given(EXECUTIONS)
