@@ -4,16 +4,15 @@ Pure. Used by: the agent's validator, and the control plane wherever labels meet
 Never: raises for any JSON values.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
+from edged.contract.likeness import likeness
+
 Method = Literal["exact", "fuzzy", "semantic"]
 # So that 1.01 is within .01 of 1.0, as people read it.
 _ROUNDING: Final = 1 + 1e-9
-# An edit's time grows with the square: two texts of a megabyte would take half a minute.
-_LONG: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +64,7 @@ class Fuzzy:
         for ours, theirs in _pairs(output, truth, self.ignore):
             if not _is_same_scalar(ours, theirs, self.tolerance):
                 are_texts = isinstance(ours, str) and isinstance(theirs, str)
-                least = min(least, _likeness(ours, theirs) if are_texts else 0.0)
+                least = min(least, likeness(ours, theirs) if are_texts else 0.0)
             if not least:
                 break
         return Comparison(match=least >= self.threshold, similarity=least, method="fuzzy")
@@ -119,17 +118,6 @@ def _is_same_scalar(ours: Any, theirs: Any, tolerance: float) -> bool:
     if _is_number(ours) and _is_number(theirs):
         return bool(ours == theirs or abs(ours - theirs) <= tolerance * _ROUNDING)
     return type(ours) is type(theirs) and bool(ours == theirs)
-
-
-def _likeness(ours: str, theirs: str) -> float:
-    """Return 0 to 1: the share of characters that an edit keeps; of words, in long texts."""
-    from rapidfuzz.distance import Indel  # only for those who compare so
-
-    one, other = ours.casefold().split(), theirs.casefold().split()
-    if max(len(ours), len(theirs)) > _LONG:
-        shared = (Counter(one) & Counter(other)).total()
-        return 2 * shared / (len(one) + len(other))
-    return float(Indel.normalized_similarity(" ".join(one), " ".join(other)))
 
 
 def _below(path: str, name: str) -> str:
