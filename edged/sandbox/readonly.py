@@ -39,7 +39,7 @@ _TAKING_METHODS = _KEEPING_METHODS | {"translate", "isdisjoint", "issubset", "is
 """Methods of Python's types that only read what they are given; the first keep its parts."""
 
 _OPERATORS = frozenset(f"__{prefix}{name}__" for prefix in ("", "r", "i") for name in BINARY) | {
-    f"__{name}__" for name in ("contains", "eq", "ne", "lt", "le", "gt", "ge")
+    f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge")
 }
 _CALLING_BACK = frozenset({"ChainMap", "ItemsView", "KeysView", "MappingView", "ValuesView"})
 """Of the library: their operators call methods of what they were made of."""
@@ -163,6 +163,7 @@ class _Trail:
         self._bound = bound
         self._own = own
         self._has_operators = has_operators
+        self._has_contains = "__contains__" in bound
         self._parents: dict[ast.AST, ast.AST] = {}
         self.loads: dict[str, list[ast.Name]] = defaultdict(list)
         for node in nodes:
@@ -221,6 +222,8 @@ class _Trail:
     def _operand_step(self, node: ast.expr, parent: ast.AST | None, level: int) -> _Step:
         """Where the program defines no operator, no other operand can keep this."""
         match parent:
+            case ast.Compare() if self._has_contains and _is_looked_for(node, parent):
+                return _Step(level, is_given_away=True)
             case ast.Compare(ops=[ast.In() | ast.NotIn()], left=left) if (
                 self._has_operators and left is not node
             ):
@@ -301,6 +304,15 @@ class _Trail:
                 return True
             at = self._parents.get(at)
         return False
+
+
+def _is_looked_for(node: ast.expr, comparison: ast.Compare) -> bool:
+    """Whether this is what stands before an `in`."""
+    operands = (comparison.left, *comparison.comparators)
+    return any(
+        operand is node and isinstance(operator, ast.In | ast.NotIn)
+        for operand, operator in zip(operands, comparison.ops, strict=False)
+    )
 
 
 def _taken_apart(level: int) -> _Step:
