@@ -44,7 +44,7 @@ class ResultRefused(Exception):
 
 
 def encode(value: object, *, max_bytes: int) -> bytes:
-    """Return `value` as compact UTF-8 JSON; raises ResultRefused if it is not exactly JSON."""
+    """Return `value` as compact UTF-8 JSON; raises ResultRefused if it is not JSON."""
     try:
         _measure(value, max_bytes, 0)
         text = _quote(value) if type(value) is str else "".join(_chunks(value, 0))
