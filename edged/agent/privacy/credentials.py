@@ -3,7 +3,6 @@
 Pure. Used by: detection. Never: tries one out.
 """
 
-import re
 from collections.abc import Iterator
 
 from edged.agent.privacy.forms import Form
@@ -24,10 +23,11 @@ _MADE = Form(
     r")"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|-[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----)?"
 )
-# The word, a sign or "is", and then something that is no word.
+# The word, a sign or "is", and then something that is no word. A key alone opens a cache, a list.
 _NAMED = Form(
-    r"(?i)(?:api[ _\-]?key|access[ _\-]?key(?:[ _\-]?id)?|secret(?:[ _\-](?:access[ _\-])?key)?"
-    r"|token|credential|auth(?:orization)?|key)[\"']?(?: ?[:=] ?| is )[\"']?"
+    r"(?i)(?:(?:api|access|secret|private|signing|encryption|master|auth|shared|subscription)"
+    r"[ _\-]?key(?:[ _\-]?id)?|secret(?:[ _\-](?:access[ _\-])?key)?"
+    r"|token|credential|auth(?:orization)?)[\"']?(?: ?[:=] ?| is )[\"']?"
     r"(?:(?:bearer|basic|token) )?([0-9A-Za-z_\-./+=~]{12,})"
 )
 _BEARER = Form(r"(?i)\b(?:bearer|basic) ([0-9A-Za-z_\-./+=~]{12,})")
@@ -35,15 +35,6 @@ _PASSWORD = Form(
     r"(?i)(?:passw(?:or)?d|passphrase|pwd|passcode)[\"']?(?: ?[:=] ?| is )[\"']?([^\s\"',;]{4,})"
 )
 _IN_ADDRESS = Form(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@")
-_SECRET_NAME = re.compile(
-    r"(?i)(?:passw(?:or)?d|passphrase|passcode|\bpwd|api_?key|private_?key|secret|credential"
-    r"|(?:access|auth|refresh|bearer|id|session)_?token|access_?key)s?$"
-)
-
-
-def is_secret_name(name: str) -> bool:
-    """Say whether whatever stands under this key is a secret, words too."""
-    return _SECRET_NAME.search(name) is not None
 
 
 def find_secrets(text: str) -> Iterator[Span]:

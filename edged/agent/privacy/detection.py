@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from edged.agent.privacy.addresses import find_ips
 from edged.agent.privacy.cards import find_cards
-from edged.agent.privacy.credentials import find_secrets, is_secret_name
+from edged.agent.privacy.credentials import find_secrets
 from edged.agent.privacy.emails import find_emails
 from edged.agent.privacy.folding import fold
 from edged.agent.privacy.forms import Form
 from edged.agent.privacy.harmless import cover_harmless
 from edged.agent.privacy.ibans import find_ibans
+from edged.agent.privacy.names import is_secret_name, spelled_out
 from edged.agent.privacy.phones import find_named_phones, find_written_phones
 from edged.agent.privacy.spans import Kind, Span, cover
 from edged.agent.privacy.ssns import find_ssns
@@ -35,9 +36,9 @@ _DETECTORS: tuple[Detector, ...] = (
     find_written_phones,
     find_named_phones,
 )
-_SIGNS = frozenset("0123456789@:=[({<&_-")  # every kind has one of these
-_SPOKEN = re.compile(r"(?i)[ _]dot[ _]")  # but for an address in words
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SIGNS = frozenset("0123456789@:=[({<&_-")  # nearly everything has one of these
+# But for an address in words, a password after "is", and a token that happens to be all letters.
+_SIGNLESS = re.compile(r"(?i)[ _]dot[ _]| is |[a-z./+~]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +54,36 @@ class Pattern:
                 yield Span(start, end, self.kind)
 
 
-def find(text: str, context: str = "", patterns: Sequence[Pattern] = ()) -> list[Span]:
+def find(
+    text: str, context: str = "", patterns: Sequence[Pattern] = (), *, detect: bool = True
+) -> list[Span]:
     """Return disjoint spans in ascending order.
 
     context: the name beside the text, such as its key; `{"phone": "5551234"}` reads like
-    "phone: 5551234".
+    "phone: 5551234". detect: False looks for the customer's patterns alone.
     """
-    name = _CAMEL.sub("_", context)
-    if is_secret_name(name) and text.strip():
+    name = spelled_out(context)
+    if detect and is_secret_name(context) and text.strip():
         return [Span(0, len(text), Kind.SECRET)]
     folded = fold(text)
     lead = f"{name}: " if name else ""
-    spans = [*_found(lead + folded.text, len(lead), patterns)]
+    spans = [*_found(lead + folded.text, len(lead), patterns, detect=detect)]
     shifted = (Span(span.start - len(lead), span.end - len(lead), span.kind) for span in spans)
     return folded.restore(_disjoint(shifted))
 
 
-def _found(text: str, begin: int, patterns: Sequence[Pattern]) -> Iterator[Span]:
+def _found(text: str, begin: int, patterns: Sequence[Pattern], *, detect: bool) -> Iterator[Span]:
     """Yield what every detector finds from `begin` on; each sees what the ones before it left."""
-    has_sign = not _SIGNS.isdisjoint(text[begin:]) or _SPOKEN.search(text)
     detectors: list[Detector] = [pattern.find for pattern in patterns]
-    if has_sign:
+    if detect and not _SIGNS.isdisjoint(text[begin:]):
         detectors += [find_secrets, *_DETECTORS]
-    for detect in detectors:
-        spans = [span for span in detect(text) if span.start >= begin]
+    elif detect and _SIGNLESS.search(text, begin):
+        detectors += [find_secrets, find_emails]
+    for look in detectors:
+        spans = [span for span in look(text) if span.start >= begin]
         yield from spans
         text = cover(text, [span.place for span in spans]) if spans else text
-        if detect is find_secrets:
+        if look is find_secrets:
             text = cover_harmless(text)  # a secret may well be a UUID
 
 

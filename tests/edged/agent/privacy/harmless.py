@@ -155,4 +155,8 @@ HARMLESS = (
     "2026W47",
     "Q3 2026",
     "invoice no 0012345678",
+    "key: images/2024/a.png",
+    "monkey: banana-2024-x",
+    "Chrome/127.0.0.0",
+    "bump lodash from 4.17.20.1 to 4.17.21.1",
 )

@@ -104,6 +104,8 @@ SPELLINGS = {
         "socialSecurityNumber: 536904399",
         "536-90-4399.",
         "a536-90-4399b",
+        "536-90 4399",
+        "536 90-4399",
     ),
     Kind.CARD: (
         "4111111111111111",
@@ -215,6 +217,11 @@ SPELLINGS = {
         "IPv4:1.1.1.1",
         "10.0.0.1-10.0.0.20",
         "X10.0.0.7Y",
+        "migrated from 10.0.0.1 to 10.0.0.2",
+        "update firewall 10.0.0.5",
+        "ip.src==10.0.0.1",
+        "remote==10.0.0.1",
+        "node/10.0.0.1",
     ),
     Kind.IBAN: (
         "DE89370400440532013000",
@@ -356,6 +363,7 @@ SPELLINGS = {
     ),
     Kind.SECRET: (
         "AKIAIOSFODNN7EXAMPLE",
+        "AKIAIOSFODNNQEXAMPLE",
         "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
         "github_pat_11ABCDEFG0abcdefghijkl_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP",
         "glpat-ABCDEFGHIJKLMNOPQRST",

@@ -5,6 +5,8 @@ import pytest
 from edged.agent.privacy.detection import find
 from edged.agent.privacy.spans import Kind
 
+UUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+
 
 def found(text: str, context: str = "") -> list[tuple[str, str]]:
     return [(str(span.kind), text[span.start : span.end]) for span in find(text, context)]
@@ -22,6 +24,11 @@ def found(text: str, context: str = "") -> list[tuple[str, str]]:
         ("root@[192.0.2.7]", "root@[192.0.2.7]"),
         ("ann@my_host.example", "ann@my_host.example"),
         ("ann＠example．com", "ann＠example．com"),
+        (
+            "d41d8cd98f00b204e9800998ecf8427e@example.com",
+            "d41d8cd98f00b204e9800998ecf8427e@example.com",
+        ),
+        (f"{UUID}@mail.example.com is one", f"{UUID}@mail.example.com"),
     ],
 )
 def test_an_email_address_is_found(text, secret):
@@ -70,6 +77,52 @@ def test_an_ip_address_is_found(text, secret):
 )
 def test_versions_times_and_fingerprints_are_no_ip_addresses(text):
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "context", ["v", "release", "build", "build_number", "section", "article", "chapter", "node"]
+)
+def test_an_ip_address_stays_one_under_a_key_that_may_hold_a_version(context):
+    assert found("10.0.0.1", context) == [("IP", "10.0.0.1")]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("migrated from 10.0.0.1 to 10.0.0.2", 2),
+        ("upgraded from 192.168.0.1 to 192.168.0.2", 2),
+        ("update firewall 10.0.0.5", 1),
+        ("updated to 8.8.8.8", 1),
+        ("upgrade host 52.1.2.3", 1),
+        ("ip.src==10.0.0.1", 1),
+        ("remote==10.0.0.1", 1),
+        ("remote==52.1.2.3 and ip.addr==8.8.8.8", 2),
+        ("pkg==10.0.0.1", 1),
+        ("node/10.0.0.1", 1),
+        ("node/52.1.2.3", 1),
+        ("opera/10.0.0.1", 1),
+        ("10.0.0.1.tar.gz", 1),
+        ("the version that 10.0.0.1 runs", 1),
+    ],
+)
+def test_an_ip_address_that_only_looks_like_a_version_is_found(text, count):
+    assert [kind for kind, _ in found(text)] == ["IP"] * count
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        ("version", "4.18.0.1"),
+        ("appVersion", "1.2.3.4"),
+        ("firmware", "2.4.1.7"),
+        ("tag", "v1.2.3.4"),
+        ("user_agent", "Chrome/127.0.0.0 Safari/537.36 Edg/120.0.0.0"),
+        ("requirements", "numpy==1.2.3.4 zope.interface>=5.4.0.1"),
+        ("note", "bumped it to 1.4.0.2, semver (1.2.3.4)"),
+    ],
+)
+def test_a_four_part_version_stays_where_its_name_proves_it(context, text):
+    assert found(text, context) == []
 
 
 @pytest.mark.parametrize(
@@ -138,6 +191,8 @@ def test_an_iban_needs_its_country_length_and_sum(text):
         ("SSN: 536904399", "536904399"),
         ("ssn 536-904399", "536-904399"),
         ("social security number is 536904399", "536904399"),
+        ("536-90 4399", "536-90 4399"),
+        ("536 90-4399", "536 90-4399"),
     ],
 )
 def test_a_social_security_number_is_found(text, secret):
@@ -146,7 +201,10 @@ def test_a_social_security_number_is_found(text, secret):
 
 @pytest.mark.parametrize(
     "text",
-    ["000-12-3456", "666-12-3456", "900-12-3456", "123-00-4567", "536904399", "5536-90-43991"],
+    [
+        *("000-12-3456", "666-12-3456", "900-12-3456", "123-00-4567", "536904399", "5536-90-43991"),
+        *("199.99 2024", "536 -90 4399", "536 90.4399"),
+    ],
 )
 def test_a_number_that_is_never_issued_is_no_ssn(text):
     assert found(text) == []
@@ -227,3 +285,40 @@ def test_spans_are_disjoint_and_ascending():
     assert len(spans) == 3
     assert all(a.end <= b.start for a, b in pairwise(spans))
     assert {span.kind for span in spans} == {Kind.PHONE}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AKIAIOSFODNNQEXAMPLE",
+        "use AKIAIOSFODNNQEXAMPLE for it",
+        "SG.abcdefghijklmnopq.abcdefghijklmnopq",
+        "bearer AbcdefghijklMnop",
+    ],
+)
+def test_a_secret_of_letters_alone_is_found(text):
+    assert [kind for kind, _ in found(text)] == ["SECRET"]
+
+
+def test_a_token_of_letters_alone_is_found_under_its_name():
+    assert found("AbcdefGhijkl", "token") == [("SECRET", "AbcdefGhijkl")]
+
+
+@pytest.mark.parametrize("name", ["api_key", "accessKey", "secret-key", "private_key", "db_pwd"])
+def test_whatever_stands_under_the_name_of_a_secret_is_one(name):
+    assert found("correct horse", name) == [("SECRET", "correct horse")]
+
+
+@pytest.mark.parametrize(
+    ("context", "text"),
+    [
+        ("key", "images/2024/a.png"),
+        ("idempotency_key", "3f2504e0-4f89-11d3-9a0c-0305e82c3301"),
+        ("key", "backgroundColor"),
+        ("sort_key", "2024-11-23T10:00:00Z"),
+        ("text", "monkey: banana-2024-x"),
+        ("cache_key", "user_12345_profile_v2_en"),
+    ],
+)
+def test_a_key_that_opens_no_lock_is_no_secret(context, text):
+    assert found(text, context) == []

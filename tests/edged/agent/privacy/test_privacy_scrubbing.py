@@ -1,7 +1,9 @@
 import pytest
 
+from edged.agent.privacy.detection import Pattern
 from edged.agent.privacy.errors import Withheld
-from edged.agent.privacy.scrubbing import MAX_DEPTH, scrub
+from edged.agent.privacy.forms import Form
+from edged.agent.privacy.scrubbing import MAX_DEPTH, Erasure, Scrubbing, scrub, told
 
 
 def test_what_is_erased_is_named_by_path_and_kind_and_nothing_else():
@@ -76,3 +78,53 @@ def test_nesting_is_bounded():
 def test_what_is_not_json_is_refused():
     with pytest.raises(TypeError):
         scrub({"a": (1, "ann@example.com")})
+
+
+def test_every_number_is_read_by_patterns_and_below_a_secrets_name():
+    desk = Scrubbing(
+        patterns=(Pattern("DESK", Form(r"\b\d{5}\b")), Pattern("RATIO", Form(r"\b0\.5\b")))
+    )
+
+    clean, erased = scrub({"employee": 12345, "share": 0.5, "n": 1234, "w": 12345.0}, how=desk)
+
+    assert clean == {"employee": "[DESK]", "share": "[RATIO]", "n": 1234, "w": "[DESK]"}
+    assert [each.kind for each in erased] == ["DESK", "RATIO", "DESK"]
+    assert scrub({"password": 123456, "pin": 123456})[0] == {"password": "[SECRET]", "pin": 123456}
+
+
+def test_without_detection_patterns_are_looked_for_all_the_same():
+    how = Scrubbing(detect=False, patterns=(Pattern("DESK", Form(r"D-\d+")),))
+
+    clean, _ = scrub({"D-1": "D-2", "mail": "ann@example.com", "password": "x"}, how=how)
+
+    assert clean == {"[DESK]": "[DESK]", "mail": "ann@example.com", "password": "x"}
+
+
+def test_a_secrets_name_holds_through_keys_that_say_little():
+    clean, _ = scrub(
+        {"password": {"value": "hunter", "text": ["two", 3]}, "colour": {"value": "b"}}
+    )
+
+    assert clean == {
+        "password": {"value": "[SECRET]", "text": ["[SECRET]", "[SECRET]"]},
+        "colour": {"value": "b"},
+    }
+
+
+def test_below_a_long_key_paths_are_cut():
+    key = "k" * 10_000
+
+    _, erased = scrub({key: ["a@b.co"] * 3}, root="input")
+
+    assert [len(str(each)) for each in erased] == [166] * 3
+
+
+def test_a_record_says_no_more_of_erasures_than_home_keeps():
+    erased = [Erasure(path=f"input[{n}]", kind="EMAIL") for n in range(1_000)]
+
+    once = told(erased)
+    again = told(erased[:5], once)
+
+    assert (len(once), once[0], once[-1]) == (100, "input[0] EMAIL", "and 901 more")
+    assert (len(again), again[-1]) == (100, "and 906 more")
+    assert told(erased[:2]) == ["input[0] EMAIL", "input[1] EMAIL"]
