@@ -5,6 +5,9 @@ Pure. Used by: detection. Never: takes digits for a card whose rules they break.
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby, pairwise
 
 from stdnum import luhn
 
@@ -41,64 +44,77 @@ _GOODS = re.compile(r"(?i)(?:\b|_)(?:ean|gtin|upc|isbn|barcode)(?:[ _-]?1[23])?[
 Groups = list[tuple[int, int]]  # where each group of digits starts and ends
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Groups that stand equally far apart: groups[begin:end]. long: how many have three digits."""
+
+    begin: int
+    end: int
+    long: int
+
+
+class _Run:
+    """Digits in groups, with what separates each from the next."""
+
+    def __init__(self, text: str, groups: Groups) -> None:
+        self.text = text
+        self.groups = groups
+        self.separators = [text[end:start] for (_, end), (start, _) in pairwise(groups)]
+
+    @cached_property
+    def rows(self) -> list[_Row]:
+        """By separator, the row it is in; found once, for all of a text may be one row."""
+        rows: list[_Row] = []
+        for _, equal in groupby(self.separators):
+            begin, size = len(rows), len(list(equal))
+            long = sum(end - start > 2 for start, end in self.groups[begin : begin + size + 1])
+            rows += [_Row(begin, begin + size + 1, long)] * size
+        return rows
+
+
 def find_cards(text: str) -> Iterator[Span]:
     """A card fills whole groups of digits: `12 4111 1111 1111 1111` holds one, from its `4` on."""
-    for run in _DIGITS.places(text):
-        groups = [match.span() for match in _GROUP.finditer(text, *run)]
+    for place in _DIGITS.places(text):
+        groups = [match.span() for match in _GROUP.finditer(text, *place)]
         if _is_one_card(text, groups):
             yield Span(groups[0][0], groups[-1][1], Kind.CARD)
         else:
-            yield from _cards_among(text, groups)
+            yield from _cards_among(_Run(text, groups))
     for start, end in _LISTED.places(text):
         if _is_alone(text, start, end) and _is_card(_digits(text[start:end])):
             yield Span(start, end, Kind.CARD)
 
 
-def _cards_among(text: str, groups: Groups) -> Iterator[Span]:
+def _cards_among(run: _Run) -> Iterator[Span]:
     next_free, last_size = 0, 0
-    for index, (start, end) in enumerate(groups):
+    for index, (start, end) in enumerate(run.groups):
         size, is_dictation_going_on = end - start, last_size == 1
         last_size = size
-        if index < next_free or not _may_start_card(text, start):
+        if index < next_free or not _may_start_card(run.text, start):
             continue
         if size >= 4 or (size == 1 and not is_dictation_going_on):
-            after = _after_card(text, groups, index)
-            if after and not _is_by_chance(text, groups, index, after, next_free):
+            after = _after_card(run, index)
+            if after and not _is_by_chance(run, index, after, next_free):
                 next_free = after
-                yield Span(start, groups[after - 1][1], Kind.CARD)
+                yield Span(start, run.groups[after - 1][1], Kind.CARD)
 
 
-def _is_by_chance(text: str, groups: Groups, first: int, after: int, next_free: int) -> bool:
+def _is_by_chance(run: _Run, first: int, after: int, next_free: int) -> bool:
     """Say whether this is a part of a long row of numbers, which hold cards by chance.
 
     There a card stands beside its name, right behind another card, or at the row's begin or end
     with another kind of group beside it.
     """
-    begin, end = _row(text, groups, first, after)
-    long = sum(stop - start > 2 for start, stop in groups[begin:end])
-    if long <= _MOST_GROUPS or (first == next_free and after == end):
+    if after - first == 1:
+        return False
+    row, groups = run.rows[first], run.groups
+    if row.long <= _MOST_GROUPS or (first == next_free and after == row.end):
         return False
     before, behind = groups[first - 1 : first], groups[after : after + 1]
-    is_first = first in (begin, next_free) and not any(stop - start == 4 for start, stop in behind)
-    is_last = after == end and not any(stop - start == 4 for start, stop in before)
-    return not (is_first or is_last or _is_named(text, groups[first][0]))
-
-
-def _row(text: str, groups: Groups, first: int, after: int) -> tuple[int, int]:
-    """Return the groups around these that stand as far apart as these do among themselves."""
-    begin, end = first, after
-    if after - first > 1:
-        separator = _between(text, groups, first)
-        while begin > 0 and _between(text, groups, begin - 1) == separator:
-            begin -= 1
-        while end < len(groups) and _between(text, groups, end - 1) == separator:
-            end += 1
-    return begin, end
-
-
-def _between(text: str, groups: Groups, index: int) -> str:
-    """Return what separates a group from the next."""
-    return text[groups[index][1] : groups[index + 1][0]]
+    is_begin = first in (row.begin, next_free)
+    is_first = is_begin and not any(stop - start == 4 for start, stop in behind)
+    is_last = after == row.end and not any(stop - start == 4 for start, stop in before)
+    return not (is_first or is_last or _is_named(run.text, groups[first][0]))
 
 
 def _is_one_card(text: str, groups: Groups) -> bool:
@@ -121,37 +137,40 @@ def _may_start_card(text: str, start: int) -> bool:
     return not before.endswith("+") and not _GOODS.search(before)
 
 
-def _after_card(text: str, groups: Groups, first: int) -> int:
+def _after_card(run: _Run, first: int) -> int:
     """Return the group after the longest card that starts with group `first`; 0: there is none.
 
     It is written in groups from four digits on, or dictated digit by digit. Tables and dumps are
     full of groups of two and three, and one in thirty of those would be a card.
     """
     digits, found = "", 0
-    is_dictated = groups[first][1] - groups[first][0] == 1
-    for last in range(first, min(len(groups), first + _CARD_DIGITS.stop)):
-        start, end = groups[last]
-        digits += text[start:end]
-        is_uneven = last > first and _between(text, groups, last - 1) != _between(
-            text, groups, first
-        )
-        if is_uneven or len(digits) >= _CARD_DIGITS.stop or (is_dictated and end - start > 1):
+    is_dictated = run.groups[first][1] - run.groups[first][0] == 1
+    for last in range(first, min(len(run.groups), first + _CARD_DIGITS.stop)):
+        start, end = run.groups[last]
+        is_uneven = last > first and run.separators[last - 1] != run.separators[first]
+        size = len(digits) + end - start
+        if is_uneven or size >= _CARD_DIGITS.stop or (is_dictated and end - start > 1):
             break
-        is_lonely = len(digits) not in _SHORT_DIGITS or _is_lonely(text, groups, first, last + 1)
-        if is_lonely and _is_card(digits):
+        digits += run.text[start:end]
+        is_long = size not in _SHORT_DIGITS
+        if _is_card(digits) and (is_long or _is_lonely(run, first, last + 1)):
             found = last + 1
     return found
 
 
-def _is_lonely(text: str, groups: Groups, first: int, after: int) -> bool:
+def _is_lonely(run: _Run, first: int, after: int) -> bool:
     """Say whether no long group stands beside these: `1234 5678 9012 3456` is not half a card."""
-    begin, end = _row(text, groups, first, after)
-    beside = groups[max(begin, first - 1) : first] + groups[after : min(end, after + 1)]
+    if after - first == 1:
+        return True
+    row = run.rows[first]
+    beside = run.groups[max(row.begin, first - 1) : first]
+    beside += run.groups[after : min(row.end, after + 1)]
     return all(stop - start < 3 for start, stop in beside)
 
 
 def _is_alone(text: str, start: int, end: int) -> bool:
-    return not _LIST_GOES_ON.match(text, end) and not _LIST_CAME_BEFORE.search(text[:start][-4:])
+    before = text[max(0, start - 4) : start]
+    return not _LIST_GOES_ON.match(text, end) and not _LIST_CAME_BEFORE.search(before)
 
 
 def _digits(written: str) -> str:

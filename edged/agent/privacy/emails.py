@@ -35,8 +35,11 @@ _SPOKEN = Form(
     rf"(?i)[{_WORD}._%+\-]+(?: at | ?_at_ ?)(?:[{_WORD}\-]+(?: dot |_dot_))+{_KNOWN_TOP}"
 )
 _FORMS = (_PLAIN, _BRACKETED, _SPACED, _SPOKEN)
-# Nobody's mailbox: repositories by ssh, and images for dense screens.
-_NOBODY = re.compile(r"(?:git|hg|svn)@[\w.\-]+[:/]|[^@]+@[1-4]x\.(?:png|jpe?g|webp|gif|svg)\b")
+# Nobody's mailbox: repositories by ssh, and images for dense screens. Bounded, for every address
+# looks as far as it may.
+_NOBODY = re.compile(
+    r"(?:git|hg|svn)@[\w.\-]{1,255}[:/]|[^@]{1,255}@[1-4]x\.(?:png|jpe?g|webp|gif|svg)\b"
+)
 
 
 def find_emails(text: str) -> Iterator[Span]:

@@ -22,12 +22,14 @@ class Form:
     def groups(self) -> int:
         return int(self._compiled.groups)
 
-    def places(self, text: str, group: int = 0, begin: int = 0) -> Iterator[tuple[int, int]]:
+    def places(
+        self, text: str | bytes, group: int = 0, begin: int = 0
+    ) -> Iterator[tuple[int, int]]:
         """Yield start and end of each match's group, in characters; begin: where to look from.
 
         In a text of ASCII characters are bytes, and RE2's wrapper, which otherwise counts the ones
-        in the others for every match, need not: five times as fast.
+        in the others for every match, need not: five times as fast. As bytes it may be given, too.
         """
-        given = text.encode() if text.isascii() else text
+        given = text.encode() if isinstance(text, str) and text.isascii() else text
         for match in self._compiled.finditer(given, begin):
             yield match.span(group)

@@ -69,6 +69,7 @@ _COUNTED = re.compile(  # what else is numbered
 _COUNTED_CHARS = 24
 # A part of something longer: `ISBN 978-4-01-926448-0`, `AB-0825-305`; or of a row of a table.
 _JOINED = re.compile(r"(?i)(?:[0-9][\-/._]|(?<!tel)(?<!phone)(?<!mobile)(?<!cell)(?<!fax)[a-z]-)\Z")
+_OF_WORD = re.compile(r"(?i)(?<!tel)(?<!phone)(?<!mobile)(?<!cell)(?<!fax)[a-z]\Z")  # SN0616858810
 _IN_ROW = re.compile(r"[0-9][ \t]\Z")
 _ROW_GOES_ON = re.compile(r"[ \t][0-9]{3}")
 _POST_CODE = re.compile(r"0[0-9]{4}-[0-9]{4}")  # United States, ZIP+4
@@ -87,9 +88,10 @@ Judge = Callable[[str], bool]
 
 def find_written_phones(text: str) -> Iterator[Span]:
     """Find numbers by their form."""
+    plain = text.encode("ascii", "replace")  # as long as the text; nothing else is in these forms
     for form in (_WRITTEN, _NATIONAL):
         found_end = 0
-        places = form.places(text)
+        places = form.places(plain)
         while place := next(places, None):
             start, end = place
             kept = _kept(text, start, end, form) if _may_be_phone(text, *place, found_end) else 0
@@ -97,7 +99,7 @@ def find_written_phones(text: str) -> Iterator[Span]:
                 found_end = _end_of_extension(text, end) if kept == end - start else start + kept
                 yield Span(start, found_end, Kind.PHONE)
                 if found_end != end:  # what the form took beyond it may be the next number
-                    places = form.places(text, begin=found_end)
+                    places = form.places(plain, begin=found_end)
 
 
 def _end_of_extension(text: str, end: int) -> int:
@@ -113,13 +115,15 @@ def _may_be_phone(text: str, start: int, end: int, found_end: int) -> bool:
         return False
     written = text[start:end]
     before = text[max(found_end, start - _COUNTED_CHARS) : start]
-    return written[0] in "+%(" or not _is_something_else(before, text[end:], written)
+    return written[0] in "+%(" or not _is_something_else(text, before, written, end)
 
 
-def _is_something_else(before: str, behind: str, written: str) -> bool:
+def _is_something_else(text: str, before: str, written: str, end: int) -> bool:
     if _COUNTED.search(before) or _JOINED.search(before) or _POST_CODE.fullmatch(written):
         return True
-    is_row = _IN_ROW.search(before) or _ROW_GOES_ON.match(behind)
+    if written.isdigit() and _OF_WORD.search(before):
+        return True
+    is_row = _IN_ROW.search(before) or _ROW_GOES_ON.match(text, end)
     return bool(is_row and written[0] != "0" and written.replace(" ", "").isdigit())
 
 

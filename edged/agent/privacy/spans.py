@@ -37,9 +37,14 @@ class Span:
 
 def cover(text: str, places: Iterable[tuple[int, int]]) -> str:
     """Return the text, as long as before, blanked out from start to end of each place."""
-    for start, end in places:
-        text = text[:start] + COVER * (end - start) + text[end:]
-    return text
+    parts: list[str] = []
+    at = 0
+    for start, end in sorted(places):
+        begin = max(start, at)  # places may overlap
+        if begin < end:
+            parts += [text[at:begin], COVER * (end - begin)]
+            at = end
+    return "".join([*parts, text[at:]])
 
 
 def is_inside_digits(text: str, start: int, end: int) -> bool:
