@@ -16,16 +16,29 @@ _COLONED = Form(r"[0-9A-Fa-f]*:[0-9A-Fa-f:]*:(?:[0-9]+(?:\.[0-9]+){3}|[0-9A-Fa-f
 # Names that providers make of addresses.
 _HOST = Form(r"(?i)\b(?:ip|ec2|host|client|static|dynamic|pool|dsl)-([0-9]{1,3}(?:-[0-9]{1,3}){3})")
 _NUMBER = re.compile(r"[0-9]+")
-# Four-part versions and numbers of chapters are what looks like an address and is common.
+# Four-part versions and numbers of chapters are what looks like an address and is common. Only
+# words that leave no doubt count: a key such as `v`, `build` or `section` may hold either.
 _VERSION = re.compile(
-    r"(?i)(?:\bv|\bver|version|release|build|firmware|revision|section|chapter|clause|paragraph"
-    r"|article|appendix|annex|§)s?\.?"
+    r"(?i)(?:\bver|version|firmware)s?\.?"
     r"(?:[ _-]?(?:number|no|id|name|code|string|tag|is|was|of))?[\"']?[ :=-]{0,3}[\"'v]{0,2}\Z"
-    r"|\b(?:upgrad|updat|downgrad|bump|migrat)\w*(?: \w+)?(?: from| to)? (?:v?[\d.]+ to )?v?\Z"
-    r"|\bsemver\W{0,4}\Z|\b(?:nginx|apache|curl|java|python|node|chrome|chromium|safari|firefox|edge?|edga|opr|opera|version|electron|webkit)/\Z"
-    r"|\b(?!(?:\w*addr|\w*ip|src|dst|host|server)=)[\w.-]+[=~<>]=\Z"
+    r"|(?:(?:\b|_)(?:release|build|revision|section|chapter|clause|paragraph|article|appendix|annex)"
+    r"|§)s?\.?(?:[ _-](?:number|no|id|name|code|string|tag|is|was|of))?[ _-]?[\"'v]{0,2}\Z"
+    r"|(?:\b|_)v\.?\Z|\bsemver\W{0,4}\Z"
+)
+# Behind these stands the version of a product, or a machine.
+_PRODUCT = re.compile(
+    r"(?i)\b(?:upgrad|downgrad|bump)\w*(?: \w+)? (?:from|to) (?:v?[\d.]+ to )?v?\Z"
+    r"|\b(?:(?:headless)?chrome|chromium|crios|edga?|edgios|opr|opera|safari|firefox|version"
+    r"|electron|webkit)/\Z"
+)
+_REQUIREMENT = re.compile(r"(?:^|[\s,;\"'\[(])([\w.-]+)[=~<>]=\Z")
+_MACHINE = re.compile(
+    r"(?i)(?:\b|_)(?:\w*addr\w*|ip\w*|\w*ip|src|dst|source|dest\w*|\w*host\w*|\w*server\w*|remote"
+    r"|local|client|peer|node|gateway|router|proxy|dns|net|subnet|network|from|to|origin|target"
+    r"|endpoint|device|machine|user|listen|bind|via|upstream|backend)(?:\b|_)"
 )
 _VERSION_CHARS = 48
+_MAJORS = range(32)  # of products; an address that begins so is one in eight
 _PACKAGE = re.compile(r"(?i)[-.](?:tar|tgz|zip|whl|jar|deb|rpm|dll|so|exe|msi|apk|nupkg)\b")
 _CLOCKS = re.compile(r"\d{1,2}::\d{1,2}")
 
@@ -51,7 +64,26 @@ def _is_ip4(written: str) -> bool:
 
 def _is_version(text: str, start: int, end: int) -> bool:
     before = text[max(0, start - _VERSION_CHARS) : start]
-    return bool(_VERSION.search(before) or _PACKAGE.match(text, end))
+    if _VERSION.search(before):
+        return True
+    is_product = _PRODUCT.search(before) or _is_requirement(before) or _PACKAGE.match(text, end)
+    return bool(is_product) and _may_be_version(text[start:end])
+
+
+def _is_requirement(before: str) -> bool:
+    """Say whether `numpy==` stands there, not `ip.src==`."""
+    found = _REQUIREMENT.search(before)
+    return found is not None and not _MACHINE.search(found[1])
+
+
+def _may_be_version(written: str) -> bool:
+    """Say whether a product's version is likelier than somebody's address."""
+    parts = [int(part) for part in _NUMBER.findall(written)]
+    if parts[0] == 0 or parts == [127, 0, 0, 0]:  # no machine has it; Chrome 127 said so
+        return True
+    address = ipaddress.IPv4Address(bytes(parts))
+    is_likely = parts[0] in _MAJORS or not any(parts[1:])
+    return is_likely and not (address.is_private or address.is_multicast)
 
 
 def _ip6(text: str, start: int, end: int) -> Span | None:

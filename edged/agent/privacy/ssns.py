@@ -10,6 +10,8 @@ from edged.agent.privacy.forms import Form
 from edged.agent.privacy.spans import Kind, Span, is_inside_digits
 
 _SEPARATED = Form(r"[0-9]{3} ?[ .\-_/] ?[0-9]{2} ?[ .\-_/] ?[0-9]{4}")
+# May be mixed: no decimal point, no sign of a number is among them.
+_LIKE_SEPARATORS = {" ", "-", " - "}
 _PARTS = re.compile(r"([0-9]+)([^0-9]+)([0-9]+)([^0-9]+)([0-9]+)")
 _NUMBER = r"\(?[0-9]{3}\)?(?: ?[ .\-_/] ?)?[0-9]{2}[ .\-_/]?[0-9](?:[ .\-_/]?[0-9]){3}"
 _NAME = (
@@ -26,7 +28,8 @@ def find_ssns(text: str) -> Iterator[Span]:
     for start, end in _SEPARATED.places(text):
         area, before, group, after, serial = _PARTS.findall(text[start:end])[0]
         is_alone = not is_inside_digits(text, start, end)
-        if is_alone and before == after and _is_issued(area + group + serial):
+        is_even = before == after or {before, after} <= _LIKE_SEPARATORS
+        if is_alone and is_even and _is_issued(area + group + serial):
             yield Span(start, end, Kind.SSN)
     for form in (_NAMED, _NAMED_AFTER):
         for start, end in form.places(text, 1):
