@@ -1,6 +1,7 @@
 """Personal data of nobody, with the right check digits, and sentences to hide it in."""
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable
 from random import Random
@@ -74,6 +75,27 @@ class Maker:
 
     def sentence(self, secret: str) -> str:
         return self.random.choice(SENTENCES).format(secret)
+
+    def record(self, secret: str) -> dict[str, object]:
+        """Hide a text in a record: in a key, deep below, in a list, beside others in a sentence."""
+        return self.random.choice(
+            (
+                {"a": {secret: 1, "b": 2}},
+                {"customer": {"contacts": [{"kind": "main", "value": secret}]}},
+                {"rows": [[1, "x"], [2, secret], [3, "y"]]},
+                {"meta": {"raw": json.dumps({"t": secret, "n": 7})}},
+                {
+                    "n": 3,
+                    "messages": [{"text": self.sentence(secret), "at": "2024-05-01T10:00:00Z"}],
+                },
+            )
+        )
+
+    def numbers(self) -> dict[str, object]:
+        """Return a record whose numbers are personal data, named or by their check digits."""
+        card = int(re.sub(r"\D", "", self.card()))
+        ssn = int(re.sub(r"\D", "", self.ssn()))
+        return {"n": 12, "payment": {"value": card}, "people": [{"ssn": ssn, "pin_count": 4}]}
 
     def email(self) -> str:
         return self.random.choice(_EMAILS).format(*(self._word() for _ in range(3)))
