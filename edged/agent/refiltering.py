@@ -4,12 +4,15 @@ Pure. Used by: the session, right before a batch is sent. Never: adds what an ea
 out; a record that cannot be filtered again is left out and counted.
 """
 
+from collections.abc import Iterable
+
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.open_batch import MODES
 from edged.agent.privacy.errors import Withheld
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
+from edged.agent.privacy.scrubbing import Erasure, told
 from edged.contract.schema import JsonSchema
 
 NO_SCHEMA: JsonSchema = {}
@@ -43,11 +46,13 @@ def _keep_execution(
         if record.input_json:
             released = privacy.release(record.input_json, None, NO_SCHEMA)
             record.input_json = released.input_json or b""
-            _note(record, [str(each) for each in released.erased], "input")
+            _note(record, released.erased, "input")
+        if record.HasField("output_index") and privacy.rules_out(record.output_json):
+            record.ClearField("output_index")
         if record.output_json and not record.HasField("output_index"):
             output = privacy.release_output(record.output_json, NO_SCHEMA)
             record.output_json = output.json or b""
-            _note(record, [str(each) for each in output.erased], "output")
+            _note(record, output.erased, "output")
     except Withheld as withheld:
         batch.dropped[f"withheld: {withheld.reason}"] += 1
         return False
@@ -61,10 +66,12 @@ def _keep_validation(
     record: wire.Validation, batch: wire.TelemetryBatch, privacy: PrivacyFilter
 ) -> bool:
     try:
+        if record.HasField("oracle_output_index") and privacy.rules_out(record.oracle_output_json):
+            record.ClearField("oracle_output_index")
         if record.oracle_output_json and not record.HasField("oracle_output_index"):
             truth = privacy.release_output(record.oracle_output_json, NO_SCHEMA)
             record.oracle_output_json = truth.json or b""
-            record.erased.extend(str(each) for each in truth.erased)
+            _say(record, told(truth.erased, record.erased))
     except Withheld as withheld:
         batch.dropped[f"withheld: {withheld.reason}"] += 1
         return False
@@ -74,11 +81,13 @@ def _keep_validation(
     return True
 
 
-def _note(record: wire.ExecutionSummary, erased: list[str], root: str) -> None:
+def _note(record: wire.ExecutionSummary, erased: Iterable[Erasure], root: str) -> None:
     """Add to what was erased before; a text that no longer leaves names nothing."""
     text = record.input_json if root == "input" else record.output_json
-    if not text:
-        kept = [entry for entry in record.erased if not entry.startswith(root)]
-        del record.erased[:]
-        record.erased.extend(kept)
-    record.erased.extend(erased)
+    before = [entry for entry in record.erased if text or not entry.startswith(root)]
+    _say(record, told(erased, before))
+
+
+def _say(record: wire.ExecutionSummary | wire.Validation, entries: list[str]) -> None:
+    del record.erased[:]
+    record.erased.extend(entries)

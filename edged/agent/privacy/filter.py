@@ -64,7 +64,7 @@ class PrivacyFilter:
     """Immutable but for what it remembers; a tighter mode is another filter.
 
     key: of `hashing.deployment_key`. hash_inputs: no input's text leaves in balanced either.
-    detect: False sends text in balanced as it is; the customer's choice `pii_detection: false`.
+    detect: False lets text out in balanced but for patterns and rules: `pii_detection: false`.
     sample_only: in balanced, records that nobody drew stay here.
     patterns: of the customer, beside the detectors. rules: of fields, in every mode.
     """
@@ -160,7 +160,7 @@ class PrivacyFilter:
         with _failing_closed():
             value = _read(output_json)
             spelled = canonical(value)
-            index = _enum_index(spelled, output_schema)
+            index = self._index(value, spelled, output_schema)
             text: bytes | None = None
             erased: tuple[Erasure, ...] = ()
             if self.mode is not Mode.STRICT and index is not None:
@@ -173,11 +173,30 @@ class PrivacyFilter:
     def output_name(self, output_json: bytes, output_schema: JsonSchema) -> str:
         """Return the output's name in counts, in every mode: its enum index, or its hash in hex."""
         with _failing_closed():
-            spelled = canonical(_read(output_json))
-            index = _enum_index(spelled, output_schema)
+            value = _read(output_json)
+            spelled = canonical(value)
+            index = self._index(value, spelled, output_schema)
             if index is not None:
                 return str(index)
             return keyed_hash(self._key, "output", spelled).hex()
+
+    def rules_out(self, output_json: bytes) -> bool:
+        """Say whether a rule takes something out of an output; of one not known (b""), it may."""
+        with _failing_closed():
+            if output_json:
+                return self._is_ruled(_read(output_json))
+            return any(rule.root in {"$", "output"} for rule in self._scrubbing.rules)
+
+    def _index(self, value: Any, spelled: bytes, schema: JsonSchema) -> int | None:
+        """Return its place in the enum; none where a rule takes something out, or it told all."""
+        index = _enum_index(spelled, schema)
+        return None if index is None or self._is_ruled(value) else index
+
+    def _is_ruled(self, output: Any) -> bool:
+        if not self._scrubbing.rules:
+            return False
+        alone = Scrubbing(detect=False, rules=self._scrubbing.rules)
+        return bool(scrub(output, root="output", how=alone)[1])
 
     def scrub(self, value: Any) -> Scrubbed:
         """Return a value without personal data, and what was erased.
@@ -230,7 +249,7 @@ class PrivacyFilter:
         if self.mode is Mode.PERMISSIVE:
             if not how.rules:
                 return source, ()
-            how = replace(how, detect=False)
+            how = replace(how, detect=False, patterns=())
         # Written anew: of two members with one key, only the last was read and filtered.
         clean, erased = scrub(value, root=root, how=how)
         return orjson.dumps(clean), erased

@@ -1,5 +1,3 @@
-from datetime import UTC, datetime
-
 import orjson
 import pytest
 from loopai.control.v1 import link_pb2 as wire
@@ -10,43 +8,23 @@ from edged.agent.privacy.modes import Mode
 from edged.agent.records import execution_record, validation_record
 from edged.agent.refiltering import refilter
 from edged.contract.fields import Action, Rule
+from tests.edged.agent.lines import LINE
 
 KEY = b"k" * KEY_BYTES
-LINE = {
-    "id": "v1",
-    "execution_id": "e1",
-    "task": "free",
-    "version": 1,
-    "arm": "stable",
-    "input": {"text": "I am ann@example.com", "name": "Ann"},
-    "output": {"said": "ann@example.com"},
-    "oracle_output": "bob@example.com",
-    "oracle": "http",
-    "oracle_cost": 0.0,
-    "oracle_latency_ms": 1.0,
-    "match": False,
-    "similarity_score": 0.0,
-    "comparison_method": "exact",
-    "channel": "audit",
-    "inclusion_probability": 0.05,
-    "status": "success",
-    "executed_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
-    "validated_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
-}
 
 
 def privacy(mode: Mode, **settings: object) -> PrivacyFilter:
     return PrivacyFilter(mode, KEY, **settings)
 
 
-def sealed(under: PrivacyFilter) -> wire.TelemetryBatch:
-    execution, _ = execution_record(LINE, under, {})
+def sealed(under: PrivacyFilter, schema: object = None) -> wire.TelemetryBatch:
+    execution, _ = execution_record(LINE, under, schema or {})
     return wire.TelemetryBatch(
         log_id="l",
         number=7,
         arms=[wire.ArmSummary(task="free", executions=9)],
         executions=[execution],
-        validations=[validation_record(LINE, under, {})],
+        validations=[validation_record(LINE, under, schema or {})],
     )
 
 
@@ -157,3 +135,39 @@ def test_made_balanced_what_a_candidate_was_refused_for_is_scrubbed():
     assert "ann" not in refused.reason
     assert refused.reason.startswith("KeyError: ")
     assert shown.reason == "errors 1.0 % against 0.0 %"
+
+
+@pytest.mark.parametrize("mode", [Mode.BALANCED, Mode.STRICT])
+def test_a_new_rule_takes_labels_out_of_what_was_sealed_before(mode):
+    rule = Rule.parse("output", Action.DROP)
+    labels = {"enum": [LINE["output"], LINE["oracle_output"]]}
+    batch = sealed(privacy(mode), labels)
+    assert (batch.executions[0].output_index, batch.validations[0].oracle_output_index) == (0, 1)
+
+    refilter(batch, privacy(mode, rules=(rule,)))
+
+    [execution], [validation] = batch.executions, batch.validations
+    dropped = b"" if mode is Mode.STRICT else b"null"
+    assert not execution.HasField("output_index")
+    assert not validation.HasField("oracle_output_index")
+    assert (execution.output_json, validation.oracle_output_json) == (dropped, dropped)
+
+
+def test_a_label_that_no_rule_takes_out_stays():
+    rule = Rule.parse("$.name", Action.DROP)
+    batch = sealed(privacy(Mode.BALANCED), {"enum": [LINE["output"]]})
+
+    refilter(batch, privacy(Mode.BALANCED, rules=(rule,)))
+
+    assert batch.executions[0].output_index == 0
+    assert orjson.loads(batch.executions[0].output_json) == LINE["output"]
+
+
+def test_what_is_erased_again_adds_up_to_what_home_keeps():
+    batch = sealed(privacy(Mode.BALANCED, rules=(Rule.parse("$.text", Action.MASK),)))
+    del batch.executions[0].erased[:]
+    batch.executions[0].erased.extend([*(f"input[{n}] EMAIL" for n in range(99)), "and 5 more"])
+
+    refilter(batch, privacy(Mode.BALANCED, rules=(Rule.parse("$.name", Action.DROP),)))
+
+    assert list(batch.executions[0].erased[98:]) == ["input[98] EMAIL", "and 6 more"]

@@ -8,6 +8,7 @@ from edged.agent.privacy.modes import Mode
 from edged.deployment import Deployment
 
 KEY = b"k" * KEY_BYTES
+LABELS = {"enum": ["ham", "spam"]}
 INPUT = {
     "customer": {"name": "Ann", "age": 41},
     "items": [{"note": "fragile", "n": 1}, {"note": "blue", "n": 2}],
@@ -118,3 +119,29 @@ def test_a_floor_keeps_patterns_and_rules():
 def test_what_cannot_be_obeyed_is_refused_in_words(settings, said):
     with pytest.raises(ValueError, match=said):
         Deployment.model_validate({"privacy": settings})
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("path", ["output", "$"])
+def test_a_rule_takes_out_a_label_of_the_enum_too(mode, path):
+    ruled = privacy(mode, fields={path: "drop"})
+
+    output = ruled.release_output(b'"spam"', LABELS)
+
+    assert (output.index, output.json) == (None, None if mode is Mode.STRICT else b"null")
+    assert output.hash == privacy(mode).release_output(b'"spam"', LABELS).hash
+    assert ruled.output_name(b'"spam"', LABELS) == output.hash.hex()
+
+
+def test_a_rule_of_another_place_leaves_labels_alone():
+    output = privacy(fields={"$.name": "drop", "input": "drop"}).release_output(b'"spam"', LABELS)
+
+    assert (output.index, output.json, output.erased) == (1, b'"spam"', ())
+
+
+def test_patterns_hold_without_detection():
+    value, _ = released(
+        privacy(pii_detection=False, patterns={"badge": r"\b\d{5}\b"}), {"n": 12345}
+    )
+
+    assert value == {"n": "[BADGE]"}
