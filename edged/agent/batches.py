@@ -12,6 +12,7 @@ import gzip
 import zlib
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -146,10 +147,14 @@ class BatchFolder:
         return _read(self._acknowledged_path if self._known() else self._checkpoint_path)
 
     def drop_damaged(self, number: int) -> None:
-        """Let go of a batch that cannot be read, so that the ones after it can leave."""
+        """Let go of a batch that cannot be read."""
+        self.drop(number, {DAMAGED: 1})
+
+    def drop(self, number: int, lost: Mapping[str, int]) -> None:
+        """Let go of a batch that cannot leave, so that the ones after it can. lost: by reason."""
         self._remove(number)
         self._known().remove(number)
-        self.dropped[DAMAGED] += 1
+        self.dropped.update(lost)
 
     def sealed_s(self, number: int) -> float:
         """Return when it was sealed, seconds since the epoch."""

@@ -21,6 +21,7 @@ from loopai.security import Tls
 
 from edged.agent.identity import Identity, IdentityFile
 from edged.agent.open_batch import MODES
+from edged.agent.sending import MAX_MESSAGE_BYTES
 from edged.agent.session import Parts, RetryLater, Session
 from edged.agent.store import ArtifactStore
 from edged.decisions.backoff import full_jitter_s
@@ -35,7 +36,6 @@ BACKOFF_BASE_S = 0.2
 BACKOFF_CAP_S = 15.0
 STEADY_S = 2.0  # of a session; one that ends sooner would end so again, ten times a second
 REPLACED_WAIT_S = 30.0
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

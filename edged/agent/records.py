@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.privacy.filter import PrivacyFilter, Released
+from edged.agent.privacy.scrubbing import told
 from edged.contract.schema import JsonSchema
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,7 +49,7 @@ def put_released(summary: wire.ExecutionSummary, released: Released) -> None:
     summary.output_json = released.output_json or b""
     summary.output_hash = released.output_hash or b""
     del summary.erased[:]
-    summary.erased.extend(str(erasure) for erasure in released.erased)
+    summary.erased.extend(told(released.erased))
     if released.output_index is not None:
         summary.output_index = released.output_index
 
@@ -78,7 +79,7 @@ def validation_record(
         truth = privacy.release_output(orjson.dumps(line["oracle_output"]), schema)
         validation.oracle_output_json = truth.json or b""
         validation.oracle_output_hash = truth.hash
-        validation.erased.extend(str(erasure) for erasure in truth.erased)
+        validation.erased.extend(told(truth.erased))
         if truth.index is not None:
             validation.oracle_output_index = truth.index
     return validation

@@ -12,12 +12,15 @@ from typing import Any
 import orjson
 from loopai.control.v1 import link_pb2 as wire
 
+from edged.agent.privacy import reasons
 from edged.agent.privacy.audit import AuditLog, Sent, What
 from edged.agent.privacy.filter import PrivacyFilter, Released
 from edged.agent.privacy.modes import Mode
+from edged.agent.privacy.scrubbing import Erasure
 from edged.agent.records import execution_record, timestamp, validation_record
 from edged.agent.schemas import OutputSchemas
 from edged.datasets.layout import Layout
+from edged.errors import LogUnwritable
 from edged.files import write_whole
 
 KNOWN_OUTPUTS = 4_096  # whose names are remembered
@@ -113,15 +116,41 @@ class Releaser:
             decided_at=timestamp(line["decided_at"]),
         )
 
+    def reason(self, error: BaseException | str) -> str:
+        """Return what may be said of an error, once that is noted; where it cannot be, no word."""
+        reason = self._privacy.reason(error)
+        try:
+            self._audit.append([self._sent("reason", len(reason.encode()))])
+        except LogUnwritable:
+            return reasons.UNNAMED
+        return reason
+
+    def note_batch(self, batch: wire.TelemetryBatch) -> None:
+        """Note what a batch tells beside its records, which were noted as they were released.
+
+        Raises LogUnwritable: then do not send.
+        """
+        sent = [self._sent("counts", sum(arm.ByteSize() for arm in batch.arms))]
+        sent += [self._sent("decision", decision.ByteSize()) for decision in batch.decisions]
+        self._audit.append(sent)
+
     def _note(self, what: What, size_bytes: int, execution_id: str, released: Released) -> None:
-        sent = Sent(
+        self._audit.append([self._sent(what, size_bytes, execution_id, released.erased)])
+
+    def _sent(
+        self,
+        what: What,
+        size_bytes: int,
+        execution_id: str = "",
+        erased: tuple[Erasure, ...] = (),
+    ) -> Sent:
+        return Sent(
             what=what,
             mode=self.mode,
             size_bytes=size_bytes,
             execution_id=execution_id,
-            erased=released.erased,
+            erased=erased,
         )
-        self._audit.append([sent])
 
     def _name_output(self, task: str, version: int, output_json: bytes) -> str:
         return self._privacy.output_name(output_json, self.schemas.of(task, version))

@@ -5,6 +5,7 @@ that a laxer filter than today's let through, or more than a window ahead of wha
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -15,10 +16,15 @@ from edged.agent.batches import BatchFolder
 from edged.agent.refiltering import refilter
 from edged.agent.releasing import Releaser
 from edged.agent.telemetry import Batcher
+from edged.errors import LogUnwritable
 
 log = structlog.get_logger()
 WINDOW = 8  # telemetry batches sent and not acknowledged
-AGAIN_S = 1.0  # until a disk that refused an acknowledgement is asked again
+AGAIN_S = 1.0  # until a disk that refused is asked again
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # of the link, either way; home may take less
+TOO_LARGE = "records: above the link's message limit"
+TOO_LARGE_AT_ALL = "executions: above the link's message limit"
+DECISIONS_TOO_LARGE = "decisions: above the link's message limit"
 Put = Callable[[wire.ConnectRequest], Awaitable[None]]
 
 
@@ -37,11 +43,14 @@ class BatchSender:
         self._arrived_up_to = 0  # as home says
         self._is_refused = False  # by the disk, which is to note that
 
-    async def run(self, put: Put, *, interval_s: float) -> None:
-        """Send until cancelled. Home's interval spreads what gathered in days offline."""
+    async def run(self, put: Put, *, interval_s: float, max_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        """Send until cancelled. Home's interval spreads what gathered in days offline.
+
+        max_bytes: of one message, as home takes them.
+        """
         while True:
             for number in self._next():
-                message = self._message(number)
+                message = await self._noted(number, max_bytes)
                 if message is not None:
                     await put(message)
                     await asyncio.sleep(interval_s)
@@ -83,8 +92,22 @@ class BatchSender:
         sealed.clear()
         acknowledged.clear()
 
-    def _message(self, number: int) -> wire.ConnectRequest | None:
-        """Return a batch as it may leave now; one that is damaged is let go."""
+    async def _noted(self, number: int, max_bytes: int) -> wire.ConnectRequest | None:
+        """Return a batch as it may leave now, once the audit log has taken it."""
+        while True:
+            batch = self._read(number)
+            if batch is None or not self._fits(number, batch, max_bytes):
+                return None
+            try:
+                self._releaser.note_batch(batch)
+            except LogUnwritable as error:
+                log.warning("batch_waits_for_audit_log", number=number, reason=str(error))
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return wire.ConnectRequest(telemetry=batch)
+
+    def _read(self, number: int) -> wire.TelemetryBatch | None:
+        """Return a batch, filtered by today's filter; one that is damaged is let go."""
         try:
             batch = wire.TelemetryBatch.FromString(self._batches.read(number))
         except (ValueError, DecodeError) as error:
@@ -94,8 +117,35 @@ class BatchSender:
         privacy = self._releaser.privacy
         if self._batches.filtered_by(number) != privacy.fingerprint:
             refilter(batch, privacy)
-            content = batch.SerializeToString()
-            self._batches.replace(number, content, filtered_by=privacy.fingerprint)
+            self._replace(number, batch)
             log.info("batch_filtered_again", number=number, mode=str(privacy.mode))
         batch.deployment_id = self._deployment_id
-        return wire.ConnectRequest(telemetry=batch)
+        return batch
+
+    def _fits(self, number: int, batch: wire.TelemetryBatch, max_bytes: int) -> bool:
+        """Make a batch fit into a message: one too large ends the session, at every attempt.
+
+        Its records go, and are counted in it. One whose counts alone are too large is let go.
+        """
+        if _message_bytes(batch) <= max_bytes:
+            return True
+        lost = len(batch.executions) + len(batch.validations)
+        del batch.executions[:], batch.validations[:]
+        batch.dropped[TOO_LARGE] += lost
+        log.error("batch_too_large", number=number, records=lost, max_bytes=max_bytes)
+        if _message_bytes(batch) <= max_bytes:
+            self._replace(number, batch)
+            return True
+        executions = sum(arm.executions for arm in batch.arms)
+        counts = {TOO_LARGE_AT_ALL: executions, DECISIONS_TOO_LARGE: len(batch.decisions)}
+        self._batches.drop(number, Counter(counts) + Counter(dict(batch.dropped)))
+        log.error("batch_dropped", number=number, executions=executions, max_bytes=max_bytes)
+        return False
+
+    def _replace(self, number: int, batch: wire.TelemetryBatch) -> None:
+        fingerprint = self._releaser.privacy.fingerprint
+        self._batches.replace(number, batch.SerializeToString(), filtered_by=fingerprint)
+
+
+def _message_bytes(batch: wire.TelemetryBatch) -> int:
+    return wire.ConnectRequest(telemetry=batch).ByteSize()

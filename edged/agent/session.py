@@ -18,7 +18,7 @@ from edged.agent.erasures import Erasures
 from edged.agent.identity import Identity
 from edged.agent.oracles.home import HomeDesk
 from edged.agent.releasing import Releaser
-from edged.agent.sending import BatchSender
+from edged.agent.sending import MAX_MESSAGE_BYTES, BatchSender
 from edged.agent.states import States, to_wire
 from edged.agent.telemetry import Batcher
 
@@ -124,13 +124,14 @@ class Session:
     async def _send_batches(self, welcome: wire.Welcome) -> None:
         self._parts.batcher.pace(welcome.upload_interval_s)
         interval_s = 1 / welcome.batches_per_s if welcome.batches_per_s else 0.0
-        await self._sender.run(self._outgoing.put, interval_s=interval_s)
+        max_bytes = min(welcome.max_telemetry_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES)
+        await self._sender.run(self._outgoing.put, interval_s=interval_s, max_bytes=max_bytes)
 
     async def _heartbeat(self, interval_s: float) -> None:
         while True:
             reports = self._parts.applier.reports.values()
             status = wire.EdgeStatus(
-                tasks=[to_wire(report, self._parts.releaser.privacy) for report in reports],
+                tasks=[to_wire(report, self._parts.releaser) for report in reports],
                 batches_pending=self._parts.batches.count,
                 problems=self._parts.problems(),
             )

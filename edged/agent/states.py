@@ -16,7 +16,6 @@ from edged.agent.download import Downloads
 from edged.agent.home_settings import HomeSettings
 from edged.agent.identity import Identity
 from edged.agent.plans import read_commands, read_plan
-from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
 from edged.agent.releasing import Releaser
 from edged.agent.rollouts import Rollouts, Trial
@@ -117,8 +116,7 @@ class States:
                 log.warning("artifact_refused", task=task.task, reason=reason)
                 failed.append(self._failed(task, error))
         reports = await self._applier.apply("home", self._targets(state, held), state.sequence)
-        privacy = self._releaser.privacy
-        served = [to_wire(report, privacy) for report in reports if report.task in held]
+        served = [to_wire(report, self._releaser) for report in reports if report.task in held]
         return served + failed
 
     def _targets(
@@ -174,18 +172,18 @@ class States:
             state=wire.APPLY_STATE_FAILED,
             serving_version=kept[0].arms[0].version if kept else 0,
             target_version=task.stable.version,
-            reason=self._releaser.privacy.reason(error),
+            reason=self._releaser.reason(error),
         )
 
 
-def to_wire(report: TaskReport, privacy: PrivacyFilter) -> wire.TaskStatus:
+def to_wire(report: TaskReport, releaser: Releaser) -> wire.TaskStatus:
     """Return the report as it may leave: a reason may quote what a program said of its input."""
     return wire.TaskStatus(
         task=report.task,
         state=STATES[report.state],
         serving_version=report.serving_version,
         target_version=report.target_version,
-        reason=privacy.reason(report.reason) if report.reason else "",
+        reason=releaser.reason(report.reason) if report.reason else "",
     )
 
 

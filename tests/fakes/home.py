@@ -28,6 +28,7 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         self.archives: dict[str, bytes] = {}
         self.chunk_bytes = 1000
         self.is_acknowledging = True
+        self.max_telemetry_bytes = 0  # not said
         self.telemetry_arrived = asyncio.Event()
         self.is_alone = asyncio.Event()  # no session is open that could take what is pushed
         self._down: asyncio.Queue[wire.ConnectResponse | None] = asyncio.Queue()
@@ -50,7 +51,9 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
     ) -> None:
         first = await anext(request_iterator)
         self.hellos.append(first.hello)
-        welcome = wire.Welcome(heartbeat_interval_s=30)
+        welcome = wire.Welcome(
+            heartbeat_interval_s=30, max_telemetry_bytes=self.max_telemetry_bytes
+        )
         await context.write(wire.ConnectResponse(welcome=welcome))
         self.is_alone.clear()
         try:

@@ -17,6 +17,7 @@ from edged.agent.oracles.protocol import Answer, Closed, OracleAway, Question, Q
 from edged.agent.privacy.audit import AuditLog, Sent
 from edged.agent.privacy.errors import Withheld
 from edged.agent.privacy.filter import PrivacyFilter
+from edged.agent.privacy.scrubbing import told
 from edged.agent.validations import Executed
 from edged.decisions.sampling import Sample
 
@@ -113,7 +114,7 @@ class HomeQuestions(Closed):
             task=executed.task,
             version=executed.version,
             input_json=released.input_json,
-            erased=[str(erasure) for erasure in released.erased],
+            erased=told(released.erased),
             channel=sample.channel.value,
             inclusion_probability=sample.inclusion_probability,
         )

@@ -20,7 +20,7 @@ from edged.datasets.records import Timestamps
 from edged.errors import LogUnwritable
 
 _DAY_S = 86_400
-What = Literal["sample", "validation", "reason", "counts", "example", "oracle_call"]
+What = Literal["sample", "validation", "counts", "decision", "reason", "oracle_call"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -244,3 +244,14 @@ async def test_the_budget_bounds_the_questions(layout, clock, home, executions):
 
     assert len(home.questions) == 2
     assert validators.counts["spam"].skipped == {"budget": 3}
+
+
+async def test_a_question_says_no_more_of_erasures_than_home_keeps(layout, clock, home, executions):
+    addresses = b", ".join([b'"a@b.co"'] * 1_000)
+    executions.append(input_json=b'{"' + b"k" * 10_000 + b'": [' + addresses + b"]}")
+
+    async with validating(layout, clock, home), home.connected():
+        await until(lambda: home.questions)
+
+    [asked] = home.questions
+    assert (len(asked.erased), asked.erased[-1]) == (100, "and 901 more")

@@ -10,7 +10,7 @@ from loopai.control.v1 import link_pb2 as wire
 from edged.agent import link as link_module
 from edged.agent import sending
 from edged.agent.applier import Applier
-from edged.agent.batches import BatchFolder
+from edged.agent.batches import BatchFolder, Checkpoint
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.erasures import ErasureFolder, Erasures, Request
@@ -375,3 +375,20 @@ async def test_a_disk_that_refuses_an_acknowledgement_ends_no_session(
 
     assert (pending, is_up) == ([1], True)
     assert (len(home.hellos), len(home.batches)) == (1, 1)
+
+
+async def test_a_batch_larger_than_home_takes_is_thinned_and_ends_no_session(
+    home, connected, parts
+):
+    home.max_telemetry_bytes = 4 * 1024 * 1024 - 16  # what its server takes by itself
+    record = wire.ExecutionSummary(input_json=b"1" * home.max_telemetry_bytes)
+    batch = wire.TelemetryBatch(log_id="log-1", number=1, executions=[record])
+    checkpoint, filtered_by = Checkpoint(number=1, positions={}), parts.releaser.privacy.fingerprint
+    parts.batches.seal(checkpoint, batch.SerializeToString(), filtered_by=filtered_by)
+
+    async with connected(), asyncio.timeout(10):
+        await parts.batches.wait_empty()
+
+    [arrived] = home.batches
+    assert (list(arrived.executions), dict(arrived.dropped)) == ([], {sending.TOO_LARGE: 1})
+    assert len(home.hellos) == 1

@@ -1,5 +1,6 @@
 """What a decision of a rollout says on its way home."""
 
+import orjson
 import pytest
 
 from edged.agent.privacy.modes import Mode
@@ -34,3 +35,18 @@ def test_what_the_evidence_says_in_words_of_ours_stays_whole(make_releaser):
     shown = {**DECISION, "reason": "errors 1.0 % against 0.0 %; " * 20, "evidence": [{}]}
 
     assert make_releaser(Mode.STRICT).decision(shown).reason == shown["reason"]
+
+
+def test_a_reason_is_noted_before_it_is_said(make_releaser, layout):
+    said = make_releaser(Mode.BALANCED).reason("KeyError: 'ann@example.com'")
+
+    [path] = layout.audit.glob("*.jsonl")
+    [line] = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    assert said == "KeyError: '[EMAIL]'"
+    assert (line["what"], line["bytes"]) == ("reason", len(said))
+
+
+def test_a_reason_that_cannot_be_noted_is_not_said(make_releaser, layout):
+    layout.audit.write_text("in the way")
+
+    assert make_releaser(Mode.PERMISSIVE).reason("KeyError: 'x'") == "withheld"
