@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from edged.datasets.dayfile import DayFile
+from edged.datasets.dayfile import DayFile, end_of_lines
 from edged.datasets.ids import first_ms
 from edged.datasets.layout import Layout, LogKind
 from edged.datasets.members import members_of, pack_member
 from edged.datasets.naming import LogName, log_files
 from edged.datasets.sealing import SEALED, Keyring, is_sealed, opened
+from edged.errors import SealedDamaged
 from edged.files import whole_file
 
 MEMBER_BYTES: Final = 1 << 20  # of lines, before compression
@@ -44,6 +45,22 @@ def read_lines(path: Path, keyring: Keyring | None, start: int = 0) -> Iterator[
                 yield from opened(line, keyring)
         else:
             yield from lines
+
+
+def newest_lines(layout: Layout, task: str, kind: LogKind, since: str = "") -> Iterator[bytes]:
+    """Yield the lines of one log in clear, newest first; since: the first day that counts.
+
+    A line that was damaged comes as it stands. Raises KeyMissing.
+    """
+    for name, path in reversed(stored_files(layout, task, kind)):
+        if name.date < since:
+            return
+        for block in _stored_backwards(path):
+            for line in reversed(block.split(b"\n")[:-1]):
+                try:
+                    yield from reversed(opened(line, layout.keyring))
+                except SealedDamaged:
+                    yield line
 
 
 def has_sealed_lines(path: Path) -> bool:
@@ -190,3 +207,31 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
         return
     for member in list(members):
         yield member.read(file)
+
+
+def _stored_backwards(path: Path) -> Iterator[bytes]:
+    """Yield what `_stored` does, the last block first."""
+    if path.suffix != ".gz":
+        with path.open("rb") as file:
+            yield from _pieces_backwards(file)
+        return
+    with path.open("rb") as file:
+        members = members_of(file)
+        if members is not None:
+            for member in reversed(list(members)):
+                yield member.read(file)
+            return
+    yield from reversed(list(_stored(path)))  # compressed by somebody else, to be read forwards
+
+
+def _pieces_backwards(file: BinaryIO) -> Iterator[bytes]:
+    end, rest = end_of_lines(file.fileno(), os.fstat(file.fileno()).st_size), b""
+    while end > 0:
+        start = max(0, end - MEMBER_BYTES)
+        file.seek(start)
+        content = file.read(end - start) + rest
+        # What stands before the first newline began further up.
+        head, newline, whole = content.partition(b"\n") if start else (b"", b"", content)
+        if whole:
+            yield whole
+        end, rest = start, head + newline

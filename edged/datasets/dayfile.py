@@ -92,7 +92,7 @@ class DayFile:
         if not self.size:
             sync_folder(self.path.parent)
             return
-        end = _end_of_lines(self._descriptor, self.size)
+        end = end_of_lines(self._descriptor, self.size)
         if end == self.size:
             return
         with self.path.with_name(self.path.name + ".torn").open("ab") as aside:
@@ -126,7 +126,7 @@ def _is_still_at(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _end_of_lines(descriptor: int, size: int) -> int:
+def end_of_lines(descriptor: int, size: int) -> int:
     """Return the position after the last newline."""
     end = size
     while end > 0:

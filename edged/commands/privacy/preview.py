@@ -4,7 +4,8 @@ Never: sends, or writes into the audit log; looking is not sending.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 import orjson
@@ -19,11 +20,13 @@ from edged.agent.schemas import OutputSchemas
 from edged.commands.privacy.settings import ModeOption, key_of
 from edged.commands.settings import Config, DataDir, read_deployment, refused
 from edged.contract.schema import JsonSchema
-from edged.datasets.follower import Follower
-from edged.datasets.layout import Layout
+from edged.datasets.archives import newest_lines
+from edged.datasets.layout import Layout, LogKind
+from edged.errors import LoopaiError
 
 TEXTS = ("input_json", "output_json", "oracle_output_json")  # bytes on the wire, JSON to a reader
 HASHES = ("input_hash", "output_hash", "oracle_output_hash")
+DAY_CHARS = len("2026-11-23")
 
 
 def preview(
@@ -40,26 +43,48 @@ def preview(
     """
     deployment = read_deployment(config, data_dir)
     layout = deployment.storage.layout
-    if not layout.log(task, "executions").is_dir():
-        raise refused(f"{layout.data_dir} has no executions of {task}")
     privacy = make_filter(deployment, key_of(layout), mode)
     schemas = OutputSchemas(layout)
-    validations = {line["execution_id"]: line for line in _tail(layout, task, "validations")}
-    for line in _tail(layout, task, "executions")[-last:]:
+    try:
+        executions = list(islice(_newest(layout, task, "executions"), last))
+        validations = _validations(layout, task, executions)
+    except (LoopaiError, OSError) as error:
+        raise refused(str(error)) from error
+    if not executions:
+        raise refused(f"{layout.data_dir} has no executions of {task}")
+    for line in reversed(executions):
         checked = validations.get(line["execution_id"])
         shown = _shown(line, checked, privacy, schemas.of(task, line["version"]))
         sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _tail(layout: Layout, task: str, kind: Any) -> list[dict[str, Any]]:
-    """Return the newest file's last lines, parsed."""
-    lines = []
-    for line in Follower(layout, kind, {}, task=task).tail():
+def _validations(
+    layout: Layout, task: str, executions: Sequence[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the newest validation of each execution that has one."""
+    missing = {line["execution_id"] for line in executions}
+    since = executions[-1]["timestamp"][:DAY_CHARS] if executions else ""
+    found: dict[str, Mapping[str, Any]] = {}
+    for line in _newest(layout, task, "validations", since):
+        if line["execution_id"] in missing:
+            missing.remove(line["execution_id"])
+            found[line["execution_id"]] = line
+        if not missing:
+            break
+    return found
+
+
+def _newest(
+    layout: Layout, task: str, kind: LogKind, since: str = ""
+) -> Iterator[Mapping[str, Any]]:
+    """Yield lines from the newest on, parsed."""
+    for line in newest_lines(layout, task, kind, since):
         try:
-            lines.append(orjson.loads(line))
+            parsed = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue  # not ours to repair; the follower counts it as malformed
-    return [line for line in lines if isinstance(line, dict) and "execution_id" in line]
+        if isinstance(parsed, dict) and "execution_id" in parsed:
+            yield parsed
 
 
 def _shown(

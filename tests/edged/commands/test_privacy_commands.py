@@ -12,8 +12,10 @@ import pytest
 
 from edged.datasets.archives import archive
 from edged.datasets.layout import Layout
-from edged.datasets.records import Execution, render
+from edged.datasets.records import Execution, Timestamps, render
+from edged.datasets.sealing import Keyring
 from edged.datasets.writer import LogWriter
+from tests.edged.agent.lines import LINE
 
 INPUT = {"text": "mail ann@example.com", "phone": 4155550132, "10.0.0.1": [{"n": 1}]}
 NOW_S = 1_764_000_000.0
@@ -53,11 +55,20 @@ def execution(number: int, value: object) -> Execution:
     )
 
 
-def append(layout: Layout, *executions: Execution) -> Path:
-    writer = LogWriter(layout, "executions", lambda: NOW_S)
-    path = writer.append("spam", [render(each, "2025-11-24T16:00:00.000Z") for each in executions])
+def append(layout: Layout, *executions: Execution, now_s: float = NOW_S) -> Path:
+    when = Timestamps().text(now_s)
+    writer = LogWriter(layout, "executions", lambda: now_s)
+    path = writer.append("spam", [render(each, when) for each in executions])
     writer.close()
     return path
+
+
+def write_validation(layout: Layout, number: int, *, now_s: float) -> None:
+    """Log a validation of that execution."""
+    line = LINE | {"execution_id": execution(number, "").execution_id, "task": "spam"}
+    writer = LogWriter(layout, "validations", lambda: now_s, prefix="sampled-")
+    writer.append("spam", [json.dumps(line | {"input": "same"}).encode() + b"\n"])
+    writer.close()
 
 
 def lines(done: subprocess.CompletedProcess[bytes]) -> list[dict]:
@@ -127,6 +138,44 @@ def test_preview_in_strict_shows_hashes(run, data_dir):
 
     assert b"example.com" not in done.stdout
     assert all(len(line["input_hash"]) == 64 and "input" not in line for line in lines(done))
+
+
+def test_preview_goes_back_through_days_and_archives(run, data_dir):
+    layout = Layout(data_dir)
+    archive(next(layout.log("spam", "executions").glob("*.jsonl")), None)
+    append(layout, execution(3, "today"), now_s=NOW_S + 2 * 86_400)
+    (layout.log("spam", "executions") / "2025-11-27.jsonl").touch()  # a quiet day
+    write_validation(layout, 0, now_s=NOW_S)
+    write_validation(layout, 3, now_s=NOW_S + 3 * 86_400)
+
+    shown = lines(run("preview", "spam", "--last", "9", "--data-dir", str(data_dir)))
+
+    assert [shown[at]["input"] for at in (0, 1, 3)] == ["same", "second", "same"]
+    assert [line.get("validation", {}).get("oracle") for line in shown] == [
+        "http",
+        None,
+        None,
+        "http",
+    ]
+
+
+def test_preview_without_the_key_says_so(run, tmp_path):
+    sealed = Layout(tmp_path / "data", Keyring([b"k" * 32]))
+    append(sealed, execution(0, "first"))
+
+    done = run("preview", "spam", "--data-dir", str(tmp_path / "data"))
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"the log is encrypted; a key is needed" in done.stderr
+
+
+def test_preview_of_logs_that_hold_nothing_says_so(run, data_dir):
+    next(Layout(data_dir).log("spam", "executions").glob("*.jsonl")).write_bytes(b"{}\n")
+
+    done = run("preview", "spam", "--data-dir", str(data_dir))
+
+    assert done.returncode == 2
+    assert b"no executions of spam" in done.stderr
 
 
 def test_preview_of_an_unknown_task_says_so(run, data_dir):

@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.datasets import archives as module
-from edged.datasets.archives import archive, read_lines, rewrite, stored_files, write_archive
+from edged.datasets.archives import (
+    archive,
+    newest_lines,
+    read_lines,
+    rewrite,
+    stored_files,
+    write_archive,
+)
 from edged.datasets.layout import Layout
 from edged.datasets.lookup import find_lines
 from edged.datasets.members import Member
@@ -249,3 +256,33 @@ def test_any_lines_survive_an_archive(tmp_path_factory, lines, keyring, member_b
         write_archive(path, lines, keyring)
 
     assert list(read_lines(path, keyring)) == lines
+
+
+def newest(layout: Layout, since: str = "") -> list[bytes]:
+    return list(newest_lines(layout, "spam", "executions", since))
+
+
+def test_lines_are_read_from_the_newest_on_through_every_kind_of_file(layout, monkeypatch):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 10)
+    folder = layout.log("spam", "executions")
+    folder.mkdir(parents=True)
+    (folder / "2026-01-01.jsonl.gz").write_bytes(gzip.compress(b"a\nb\n"))
+    write_archive(folder / "2026-01-02.jsonl.gz", [b"c" * 12, b"d", b"e" * 25], layout.keyring)
+    (folder / "2026-01-03.jsonl").write_bytes(b"f\n" + b"g" * 35 + b"\nh\n\nbeing writt")
+
+    assert newest(layout) == [b"", b"h", b"g" * 35, b"f", b"e" * 25, b"d", b"c" * 12, b"b", b"a"]
+    assert newest(layout, since="2026-01-03") == [b"", b"h", b"g" * 35, b"f"]
+
+
+def test_what_was_encrypted_is_read_from_the_newest_on_and_needs_its_key(tmp_path):
+    sealed = Layout(tmp_path, KEYRINGS[1])
+    writer = LogWriter(sealed, "executions", FakeClock(0.0))
+    for lines in ([b"1\n", b"2\n"], [b"3\n"]):
+        path = writer.append("spam", lines)
+    writer.close()
+    with path.open("ab") as file:
+        file.write(b'{"sealed":"AAAA"}\n')
+
+    assert newest(sealed) == [b'{"sealed":"AAAA"}', b"3", b"2", b"1"]
+    with pytest.raises(KeyMissing):
+        newest(Layout(tmp_path))
