@@ -5,14 +5,17 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edged.pool.pool import Outcome, Pool, ProgramSource, Quarantined, Result
 from edged.pool.settings import PoolSettings
+from edged.pool.zygote import Image
 from edged.sandbox.refusals import ProgramRefused
 from scripts.support.processes import parent_of
+from tests.edged.pool.conftest import QUICK
 
 BY_WORD = ProgramSource(
     source="""
@@ -205,7 +208,8 @@ async def test_a_worker_killed_from_outside_has_its_call_run_again(pool):
     result = await running
 
     assert result.outcome is Outcome.TIMEOUT
-    assert pool.stats().respawns == 1
+    stats = pool.stats()
+    assert stats.respawns - stats.kills == 1  # on a busy machine the overrun ends a worker as well
 
 
 async def test_a_call_whose_worker_vanishes_twice_is_answered_as_lost(pool):
@@ -293,13 +297,15 @@ async def test_a_version_that_keeps_ending_its_workers_is_quarantined(
     assert (await escaped_pool.call("other", b'"echo"')).output_json == b'"echo"'
 
 
-async def test_what_waits_for_a_version_that_is_quarantined_is_answered(escaped_pool):
-    await escaped_pool.load("acts", BY_ACT)
-    await warm(escaped_pool, "acts")
-    for _ in range(2):
-        await escaped_pool.call("acts", b'"socket"')
+async def test_what_waits_for_a_version_that_is_quarantined_is_answered():
+    settings = replace(QUICK, workers_per_version=1)  # nobody else could answer them first
+    async with Pool(settings, Image(without=frozenset({"language"}))) as pool:
+        await pool.load("acts", BY_ACT)
+        await warm(pool, "acts")
+        for _ in range(2):
+            await pool.call("acts", b'"socket"')
 
-    charged, *others = await held_behind(escaped_pool, "acts", b'"socket"', 30)
+        charged, *others = await held_behind(pool, "acts", b'"socket"', 30)
 
     assert charged.outcome is Outcome.VIOLATION
     assert {(other.is_lost, other.error_type) for other in others} == {
