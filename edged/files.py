@@ -3,9 +3,11 @@
 Runs in: every process that keeps state on disk. Never: leaves a half-written file under its name.
 """
 
+import errno
 import os
 import re
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,3 +80,9 @@ def remove_leftovers(folder: Path, before_s: float) -> list[Path]:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+
+def is_deserted(path: Path) -> bool:
+    """Tell whether nobody listens on this Unix socket any more."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return path.is_socket() and probe.connect_ex(str(path)) == errno.ECONNREFUSED

@@ -12,7 +12,8 @@ its client has read.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
 
 from edged.rpc.codes import Code, Metadata
 from edged.rpc.framing import Assembler, MessageMalformed, MessageTooLarge, frame
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _NOTHING = Assembler(0, b"identity")  # of a call that takes no more
+_MESSAGE_BYTES: Final = 128  # what it costs to keep one, be it empty
 
 
 class CallEnded(Exception):
@@ -81,7 +83,7 @@ class Call(Stream):
             self._arrived = self.connection.loop.create_future()
             await self._arrived
         message, wire_bytes = self._messages.popleft()
-        self.connection.release(len(message))
+        self.hold(-_kept_bytes(message))
         self.connection.acknowledge(self.id, wire_bytes)
         if not self._messages:
             self._acknowledge_incomplete()
@@ -98,18 +100,15 @@ class Call(Stream):
             messages = assembler.feed(data)
         except (MessageTooLarge, MessageMalformed) as error:
             self.connection.acknowledge(self.id, len(data))
-            self.connection.release(before)
+            self.hold(-before)
             self._assembler = _NOTHING
             self.reject(error)
             self.cancel()
             return
-        held = assembler.held_bytes - before + sum(len(message) for message, _ in messages)
-        self._keep(messages, before, len(data), held)
+        self._keep(messages, before, len(data))
         self._wake()
 
-    def _keep(
-        self, messages: list[tuple[bytes, int]], before: int, data_bytes: int, held: int
-    ) -> None:
+    def _keep(self, messages: list[tuple[bytes, int]], before: int, data_bytes: int) -> None:
         if messages:
             first, wire_bytes = messages[0]
             # What was acknowledged while the first message was incomplete is not owed again.
@@ -118,10 +117,9 @@ class Call(Stream):
         else:
             self._owed_bytes += data_bytes
         self._messages.extend(messages)
-        if not self.connection.hold(held):
-            self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unread messages")
-            self.cancel()
-        elif not self._messages:
+        kept = sum(_kept_bytes(message) for message, _ in messages)
+        self.hold(kept + self._assembler.held_bytes - before)
+        if not self._messages:
             self._acknowledge_incomplete()
 
     def _acknowledge_incomplete(self) -> None:
@@ -173,22 +171,40 @@ class Call(Stream):
         if self.task is not None:
             self.task.cancel()
 
+    @property
+    def is_waiting(self) -> bool:
+        return super().is_waiting or bool(self._messages)
+
+    def shed(self) -> None:
+        self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unread messages")
+        self.cancel()
+        self._forget()
+
     def closed(self) -> None:
-        held = self._assembler.held_bytes + sum(len(message) for message, _ in self._messages)
-        self.connection.release(held)
-        self.connection.acknowledge(self.id, sum(size for _, size in self._messages))
-        self._acknowledge_incomplete()
-        self._messages.clear()
-        self._assembler = _NOTHING
+        self._forget()
         if self._timer is not None:
             self._timer.cancel()
         if not self.is_finished:
             self.is_finished = True
             self._wake()
             self.cancel()
-        for callback in self.on_closed:
-            callback()
+        with ExitStack() as callbacks:  # each is called, even where another one raises
+            for callback in reversed(self.on_closed):
+                callbacks.callback(callback)
+
+    def _forget(self) -> None:
+        """Let go of what was not read."""
+        self.connection.acknowledge(self.id, sum(size for _, size in self._messages))
+        self._acknowledge_incomplete()
+        kept = sum(_kept_bytes(message) for message, _ in self._messages)
+        self.hold(-kept - self._assembler.held_bytes)
+        self._messages.clear()
+        self._assembler = _NOTHING
 
     def _expire(self) -> None:
         self.fail(Code.DEADLINE_EXCEEDED, "the deadline passed")
         self.cancel()
+
+
+def _kept_bytes(message: bytes) -> int:
+    return len(message) + _MESSAGE_BYTES

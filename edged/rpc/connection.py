@@ -21,11 +21,17 @@ from edged.rpc.stream import RawCall, Refused, Stream
 
 log = structlog.get_logger(__name__)
 
+_RAW_CALL_BYTES: Final = 1024
+"""What an open raw call costs beside its headers and its message."""
+_CALL_BYTES: Final = 8 * 1024
+"""The same with a task and a context."""
 _DRAIN_PING: Final = b"draining"
 _LIFE_PING: Final = b"are you?"
+_GRPC_TYPE: Final = b"application/grpc"
+_GRPC_TYPES: Final = (b"application/grpc+", b"application/grpc;")
 _GRPC: Final[tuple[Header, ...]] = (
     (b":status", b"200"),
-    (b"content-type", b"application/grpc"),
+    (b"content-type", _GRPC_TYPE),
     (b"grpc-accept-encoding", ACCEPTED),
 )
 _NOT_GRPC: Final[tuple[Header, ...]] = ((b":status", b"415"),)
@@ -47,8 +53,8 @@ class Owner(Protocol):
 
     def lost(self, connection: "Connection") -> None: ...
 
-    def hold(self, count: int) -> bool:
-        """Account for request bytes in memory; False when there are too many."""
+    def hold(self, count: int) -> None:
+        """Account for what requests hold in memory; those that hold most end when it is much."""
         ...
 
     def admit(self, path: bytes, headers: Mapping[bytes, bytes], peer: Peer) -> None:
@@ -71,6 +77,7 @@ class Connection(Http2):
         self.peer = Peer(address="")
         self.streams: dict[int, Stream] = {}
         self.is_draining = False
+        self._is_unread = False  # the client leaves more answers unread than it may
         self._is_last_named = False  # the client knows which of its calls are taken
         self._owner = owner
 
@@ -105,17 +112,17 @@ class Connection(Http2):
         self.respond(call.id, headers)
 
     def end(self, stream: Stream, code: int, details: str, trailing: Metadata = ()) -> None:
-        """Send the status that ends the call. Raises ValueError when it cannot travel."""
-        trailers = write_status(code, details, trailing)
+        """Send the status that ends the call; INTERNAL when its metadata cannot travel."""
+        try:
+            trailers = write_status(code, details, trailing)
+        except (TypeError, ValueError) as error:
+            log.warning("rpc_metadata_refused", reason=str(error))
+            trailers = write_status(Code.INTERNAL, "the server's metadata cannot be sent")
         if stream.has_headers:
             self.send_trailers(stream.id, trailers)
         else:
             self.respond(stream.id, [*_GRPC, *trailers], end_stream=True)
         self._ended(stream)
-
-    def release(self, count: int) -> None:
-        """Account for request bytes that are gone."""
-        self.hold(-count)
 
     # Life
 
@@ -144,7 +151,7 @@ class Connection(Http2):
                 log.info("connection_closed", peer=self.peer.address, reason="silent or stalled")
                 self.abort()
             case Verdict.NOTHING:
-                self.set_reading(is_paused=unsent > self.limits.max_unsent_bytes)
+                self._is_unread = unsent > self.limits.max_unsent_bytes
 
     def on_sent(self) -> None:
         if self._is_last_named and not self.streams and self.transport is not None:
@@ -154,7 +161,7 @@ class Connection(Http2):
         streams, self.streams = self.streams, {}
         self.counters.rpcs -= len(streams)
         for stream in streams.values():
-            stream.closed()
+            self._close(stream)
         self._owner.lost(self)
 
     # Events
@@ -179,7 +186,7 @@ class Connection(Http2):
         stream = self.streams.pop(event.stream_id, None)
         if stream is not None:
             self.counters.rpcs -= 1
-            stream.closed()
+            self._close(stream)
 
     def on_pong(self, event: Any) -> None:
         if self.is_draining and event.opaque_data == _DRAIN_PING:
@@ -193,19 +200,22 @@ class Connection(Http2):
         path = headers.get(b":path", b"")
         self.counters.rpcs += 1
         try:
-            self._check(headers, pairs)
+            size = self._check(headers, pairs)
             self._owner.admit(path, headers, self.peer)
             deadline_s = self._deadline_s(headers)
         except RpcError as error:
-            return self._refuse(Refused(self, stream_id, headers, None), error, is_end=is_end)
+            return self._refuse(Refused(self, stream_id, {}, None), error, is_end=is_end)
         raw = self._owner.raw_handler(path)
         if raw is not None:
             stream: Stream = RawCall(self, stream_id, headers, deadline_s, raw)
             self.streams[stream_id] = stream
+            stream.hold(_RAW_CALL_BYTES + size)
             return stream
         call = Call(self, stream_id, headers, deadline_s)
         self.streams[stream_id] = call
-        self._owner.serve(call, path, pairs)
+        call.hold(_CALL_BYTES + size)
+        if not call.is_finished:
+            self._owner.serve(call, path, pairs)
         return call
 
     def _refuse(self, stream: Stream, error: RpcError, *, is_end: bool) -> Stream:
@@ -218,13 +228,14 @@ class Connection(Http2):
             self.end(stream, error.code, error.details, error.trailing_metadata)
         return stream
 
-    def _check(self, headers: Mapping[bytes, bytes], pairs: Sequence[Header]) -> None:
-        """Raise RpcError when this is no call that could be served."""
-        if headers.get(b":method") != b"POST" or not headers.get(b"content-type", b"").startswith(
-            b"application/grpc"
-        ):
+    def _check(self, headers: Mapping[bytes, bytes], pairs: Sequence[Header]) -> int:
+        """Return the size of the headers. Raises RpcError: this is no call that could be served."""
+        kind = headers.get(b"content-type", b"")
+        is_grpc = kind == _GRPC_TYPE or kind.startswith(_GRPC_TYPES)
+        if headers.get(b":method") != b"POST" or not is_grpc:
             raise _NotGrpc(Code.UNKNOWN)
-        if header_list_bytes(pairs) > self.limits.max_metadata_bytes:
+        size = header_list_bytes(pairs)
+        if size > self.limits.max_metadata_bytes:
             self.counters.metadata_too_large += 1
             text = f"the metadata is larger than {self.limits.max_metadata_bytes} bytes"
             raise RpcError(Code.RESOURCE_EXHAUSTED, text)
@@ -234,6 +245,10 @@ class Connection(Http2):
         if self.counters.rpcs > self.limits.max_concurrent_rpcs:
             self.counters.rpcs_refused += 1
             raise RpcError(Code.RESOURCE_EXHAUSTED, "too many calls at the same time")
+        if self._is_unread:
+            self.counters.rpcs_refused += 1
+            raise RpcError(Code.RESOURCE_EXHAUSTED, "read the answers to earlier calls first")
+        return size
 
     def _deadline_s(self, headers: Mapping[bytes, bytes]) -> float | None:
         timeout = headers.get(b"grpc-timeout")
@@ -243,6 +258,13 @@ class Connection(Http2):
             return self.loop.time() + read_timeout_s(timeout)
         except ValueError as error:
             raise RpcError(Code.INTERNAL, str(error)) from error
+
+    def _close(self, stream: Stream) -> None:
+        try:
+            stream.closed()
+        except Exception:  # of a callback: the other streams go on
+            log.exception("rpc_callback_failed", method=stream.headers.get(b":path"))
+        stream.hold(-stream.held_bytes)
 
     def _ended(self, stream: Stream) -> None:
         self.guard.sent_data()

@@ -6,11 +6,15 @@ Runs in: the process of the server. Talks to: the call. Never: outlives it.
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
+import structlog
+
 from edged.rpc.call import Call, CallEnded
 from edged.rpc.codes import Code, Metadata, RpcError, StatusCode, number_of
 from edged.rpc.framing import ENCODINGS
 from edged.rpc.metadata import read_metadata
 from edged.rpc.methods import MethodHandler
+
+log = structlog.get_logger(__name__)
 
 COMPRESSIONS = (b"identity", b"deflate", b"gzip")  # by the numbers of grpc.Compression
 
@@ -88,10 +92,17 @@ class Context:
         details: str = "",
         trailing_metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> NoReturn:
-        """End the call with this status, which is not OK. Always raises."""
+        """End the call with this status, which is not OK. Always raises.
+
+        The call has ended even if the handler catches what is raised. details, trailing_metadata:
+        those that were set, where none are given.
+        """
         if number_of(code) == Code.OK:
             raise ValueError("abort() needs a status other than OK")
-        raise RpcError(code, details, tuple(trailing_metadata) or self._trailing)
+        trailing = tuple(trailing_metadata) or self._trailing
+        ended = RpcError(code, details or self._details, trailing)
+        self._call.fail(ended.code, ended.details, ended.trailing_metadata)
+        raise ended
 
     async def abort_with_status(self, status: Any) -> NoReturn:
         await self.abort(status.code, status.details, status.trailing_metadata or ())
@@ -127,6 +138,7 @@ class Context:
         try:
             data = serialise(message) if serialise else message
         except Exception as error:
+            log.exception("rpc_response_unserialisable")
             raise RpcError(Code.INTERNAL, "the response cannot be serialised") from error
         self._call.begin()
         is_compressed, self._is_next_compressed = self._is_next_compressed, True

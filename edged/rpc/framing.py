@@ -83,6 +83,8 @@ def inflate(message: bytes, limit: int) -> bytes:
         raise MessageTooLarge(len(plain), limit)
     if not inflater.eof:
         raise MessageMalformed("a compressed message ends too early")
+    if inflater.unused_data:
+        raise MessageMalformed("a compressed message goes on after its end")
     return plain
 
 

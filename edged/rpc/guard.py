@@ -40,6 +40,7 @@ class Guard:
         self._settings_s: deque[float] = deque(maxlen=limits.max_settings_frames)
         self._last_ping_s = -1e9
         self._ping_strikes = 0
+        self._pings_sent = 0  # since there was data
         self._unsent_bytes = 0
         self._unsent_since_s = now_s
 
@@ -64,6 +65,7 @@ class Guard:
     def sent_data(self) -> None:
         """A client that is sent data may ping as it likes: it measures its way to us."""
         self._ping_strikes = 0
+        self._pings_sent = 0
 
     def got_pong(self) -> None:
         self._pinged_s = None
@@ -94,10 +96,17 @@ class Guard:
                 return None
             counters.keepalives_unanswered += 1
             return Verdict.ABORT
-        if silent_s > limits.keepalive_time_s and (has_calls or limits.keepalive_without_calls):
+        may_ping = has_calls or limits.keepalive_without_calls
+        if silent_s > limits.keepalive_time_s and may_ping and not self._has_pinged_enough:
             self._pinged_s = now_s
+            self._pings_sent += 1
             return Verdict.PING
         return None
+
+    @property
+    def _has_pinged_enough(self) -> bool:
+        most = self._limits.max_pings_without_data
+        return 0 < most <= self._pings_sent
 
     def _judge_reader(self, now_s: float, unsent_bytes: int) -> Verdict | None:
         """A client that leaves more unread than it may, and none of it less than before, goes."""

@@ -26,21 +26,25 @@ async def handle(call: Call, path: str, metadata: Metadata, methods: Methods) ->
         await _answer(handler, context)
         context.end()
     except asyncio.CancelledError:
-        _fail(call, Code.CANCELLED, "the server cancelled the call", ())
+        call.fail(Code.CANCELLED, "the server cancelled the call")
         raise
     except Exception as error:  # noqa: BLE001 whatever failed, the call gets its end
-        _give_up(call, path, error)
+        _give_up(call, context, path, error)
 
 
-def _give_up(call: Call, path: str, error: Exception) -> None:
-    """End the call as the error says; a group of tasks ends by the first that failed."""
+def _give_up(call: Call, context: Context, path: str, error: Exception) -> None:
+    """End the call as the error says, or with the status that the handler had set before it.
+
+    A group of tasks ends by the first that failed.
+    """
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, RpcError):
-        _fail(call, error.code, error.details, error.trailing_metadata)
+        call.fail(error.code, error.details, error.trailing_metadata)
     elif not isinstance(error, CallEnded):
         log.error("rpc_handler_failed", method=path, exc_info=error)
-        _fail(call, Code.UNKNOWN, f"Unexpected {type(error).__name__}", ())
+        details = f"Unexpected {type(error).__name__}"
+        call.fail(context.status or Code.UNKNOWN, details, context.trailing_metadata())
 
 
 async def _answer(handler: MethodHandler, context: Context) -> None:
@@ -69,11 +73,3 @@ async def _write_all(responses: Any, context: Context) -> None:
     else:
         for response in responses:
             await context.write(response)
-
-
-def _fail(call: Call, code: int, details: str, trailing: Metadata) -> None:
-    try:
-        call.fail(code, details, trailing)
-    except ValueError as error:  # metadata that cannot travel
-        log.warning("rpc_metadata_refused", reason=str(error))
-        call.fail(Code.INTERNAL, "the server's metadata cannot be sent")

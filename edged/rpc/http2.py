@@ -130,11 +130,11 @@ class Http2(asyncio.Protocol, ABC):
 
     def pause_writing(self) -> None:
         self._is_write_paused = True
-        self.set_reading(is_paused=True)
+        self._set_reading(is_on=False)
 
     def resume_writing(self) -> None:
         self._is_write_paused = False
-        self.set_reading(is_paused=False)
+        self._set_reading(is_on=True)
         self.flush_soon()
 
     # What streams ask for. A stream may be gone by now: its end is on the way to us.
@@ -224,22 +224,22 @@ class Http2(asyncio.Protocol, ABC):
             return 0
         return self._h2.queued_body_size() + self.transport.get_write_buffer_size()
 
-    def set_reading(self, *, is_paused: bool) -> None:
-        """Take no more from this client, or go on. Writing that is paused pauses reading too."""
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        if is_paused and transport.is_reading():
-            transport.pause_reading()
-        elif not (is_paused or self._is_write_paused or transport.is_reading()):
-            transport.resume_reading()
-
     def flush_soon(self) -> None:
         if not self._is_flush_due:
             self._is_flush_due = True
             self.loop.call_soon(self._flush)
 
     # Inside
+
+    def _set_reading(self, *, is_on: bool) -> None:
+        """Take no more from a client that takes nothing from us, or go on."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or transport.is_reading() is is_on:
+            return
+        if is_on:
+            transport.resume_reading()
+        else:
+            transport.pause_reading()
 
     def _act_on_events(self) -> None:
         events = self._h2.events()

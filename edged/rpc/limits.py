@@ -27,10 +27,12 @@ class Limits:
     max_connections: int = 4_000
     """About 30 KiB each, and three times that with TLS."""
     max_received_bytes: int = 32 * MIB
-    """Requests of all connections that are incomplete or wait for their handler: the stream that
-    goes beyond is refused. Complete requests of raw methods are the handler's."""
+    """Calls that are open, over all connections: their headers, what of their requests is
+    incomplete or waits for a handler, and what keeping them costs. Beyond it those requests are
+    ended that hold most. Complete requests of raw methods are the handler's."""
     max_unsent_bytes: int = 4 * MIB
-    """A connection's responses that its client does not read: it gets no new calls above this."""
+    """A connection's responses that its client does not read: its new calls are refused above
+    this."""
     max_unsent_total_bytes: int = 32 * MIB
     """All connections': above it the one that holds most is closed."""
     stream_window_bytes: int = 256 * KIB
@@ -42,6 +44,8 @@ class Limits:
     is silence too: nobody can answer in the middle of it."""
     keepalive_timeout_s: float = 10.0
     keepalive_without_calls: bool = True
+    max_pings_without_data: int = 0
+    """So often a client that is sent nothing is asked whether it lives; 0 for always."""
     max_connection_idle_s: float = NEVER_S
     max_connection_age_s: float = NEVER_S
     max_connection_age_grace_s: float = NEVER_S
@@ -85,5 +89,6 @@ class Counters:
     metadata_too_large: int = 0
     messages_too_large: int = 0
     received_bytes_refused: int = 0
+    """Requests that were ended because all together held too much."""
     rpcs_refused: int = 0
     stalled_readers: int = 0

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 
+from edged.files import is_deserted
 from edged.rpc.limits import Counters, Limits
 from edged.rpc.tls import TlsFiles
 
@@ -55,8 +56,9 @@ def bind(address: str, *, shares_port: bool) -> socket.socket:
 
 
 def _bind_path(listener: socket.socket, path: Path) -> None:
-    if path.is_socket():
-        path.unlink()  # its last owner is gone: binding would fail otherwise
+    """Raises OSError, also where a living process listens already."""
+    if is_deserted(path):
+        path.unlink()
     listener.bind(str(path))
 
 
@@ -103,8 +105,9 @@ class Listener:
         self._loop = None
         self._socket.close()
         handshakes = list(self._handshakes)
-        for handshake in handshakes:
-            handshake.cancel()
+        if self._tls is not None:  # without, they end by themselves, and may bring calls
+            for handshake in handshakes:
+                handshake.cancel()
         await asyncio.gather(*handshakes, return_exceptions=True)
 
     def _accept(self) -> None:
@@ -160,7 +163,7 @@ class Listener:
             await loop.connect_accepted_socket(self._make, connection, **words)
         except OSError as error:  # ssl.SSLError and TimeoutError too
             self._handshake_failed(error)
-        except asyncio.CancelledError:
+        except BaseException:
             self._counters.connections -= 1
             connection.close()
             raise

@@ -5,18 +5,28 @@ import binascii
 import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from edged.rpc.codes import Metadata
 
 Header = tuple[bytes, bytes]
 
+
+class Metadatum(NamedTuple):
+    """One entry as grpc.aio hands it to handlers: interceptors ask for it by these names."""
+
+    key: str
+    value: str | bytes
+
+
 _KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
 _TIMEOUT: Final = re.compile(rb"(\d{1,8})([HMSmun])")
 _UNITS_S: Final = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _CENTURY_S: Final = 100 * 365 * 86_400.0  # in nanoseconds, as deadlines travel, still 63 bits
+_OF_GRPC: Final = frozenset({"grpc-status-details-bin", "grpc-retry-pushback-ms"})
+"""Keys in gRPC's own name that a handler sets."""
 _SAFE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _TRANSPORT: Final = frozenset(
     {
@@ -38,19 +48,20 @@ def read_metadata(headers: Iterable[Header]) -> Metadata:
 
     Raises ValueError when such a value is not base64.
     """
-    found: list[tuple[str, str | bytes]] = []
+    found: list[Metadatum] = []
     for name, value in headers:
         if name.startswith(b":") or name in _TRANSPORT:
             continue
         if name.endswith(b"-bin"):
-            found += [(name.decode("latin-1"), _unbase64(part)) for part in value.split(b",")]
+            key = name.decode("latin-1")
+            found += [Metadatum(key, _unbase64(part)) for part in value.split(b",")]
         else:
-            found.append((name.decode("latin-1"), value.decode("latin-1")))
+            found.append(Metadatum(name.decode("latin-1"), value.decode("latin-1")))
     return tuple(found)
 
 
 def write_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> list[Header]:
-    """Return headers. Raises ValueError naming the key that cannot travel."""
+    """Return headers. Raises TypeError, ValueError naming the key that cannot travel."""
     return [_header(key, value) for key, value in metadata]
 
 
@@ -68,7 +79,7 @@ def write_status(
     """Return the trailers that end a call. Raises ValueError as `write_metadata`."""
     trailers = [(b"grpc-status", b"%d" % code)]
     if details:
-        trailers.append((b"grpc-message", quote(details, safe=_SAFE).encode()))
+        trailers.append((b"grpc-message", quote(details, safe=_SAFE, errors="replace").encode()))
     return trailers + write_metadata(trailing)
 
 
@@ -86,9 +97,11 @@ def _unbase64(text: bytes) -> bytes:
 
 
 def _header(key: str, value: str | bytes) -> Header:
+    if not isinstance(value, str | bytes):
+        raise TypeError(f"the value of metadata key {key!r} is neither text nor bytes")
     if not _KEY.fullmatch(key):
         raise ValueError(f"metadata key {key!r} holds more than a-z, 0-9, '_', '.' and '-'")
-    if key.startswith("grpc-") and key != "grpc-status-details-bin":
+    if key.startswith("grpc-") and key not in _OF_GRPC:
         raise ValueError(f"metadata key {key!r} is gRPC's own")
     if key.endswith("-bin"):
         raw = value if isinstance(value, bytes) else value.encode()

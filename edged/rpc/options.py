@@ -10,6 +10,7 @@ from typing import Any, Final
 from edged.rpc.limits import NEVER_S, Limits
 
 _FOREVER_MS: Final = 2**31 - 1  # gRPC's way to say never
+_DAY_S: Final = 86_400.0
 
 
 class OptionUnknown(ValueError):
@@ -22,6 +23,16 @@ def _seconds(milliseconds: int) -> float:
 
 def _size(count: int) -> int:
     return 2**31 - 1 if count < 0 else count  # -1 says unlimited
+
+
+def _strikes(count: int) -> int:
+    return count or 2**31 - 1  # 0 says never
+
+
+def _handshake_s(milliseconds: int) -> float:
+    if milliseconds <= 0:
+        raise ValueError("a handshake takes time")
+    return min(_seconds(milliseconds), _DAY_S)
 
 
 _LIMITS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
@@ -37,8 +48,9 @@ _LIMITS: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "grpc.max_connection_age_grace_ms": ("max_connection_age_grace_s", _seconds),
     "grpc.http2.min_ping_interval_without_data_ms": ("min_ping_interval_s", _seconds),
     "grpc.http2.min_recv_ping_interval_without_data_ms": ("min_ping_interval_s", _seconds),
-    "grpc.http2.max_ping_strikes": ("max_ping_strikes", _size),
-    "grpc.server_handshake_timeout_ms": ("handshake_timeout_s", _seconds),
+    "grpc.http2.max_ping_strikes": ("max_ping_strikes", _strikes),
+    "grpc.http2.max_pings_without_data": ("max_pings_without_data", int),
+    "grpc.server_handshake_timeout_ms": ("handshake_timeout_s", _handshake_s),
 }
 REUSE_PORT: Final = "grpc.so_reuseport"
 

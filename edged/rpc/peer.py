@@ -38,7 +38,8 @@ def peer_of(name: Any, ssl_object: Any) -> Peer:
     common = _common_name(certificate)
     if common:
         properties["x509_common_name"] = (common,)
-    names = tuple(value.encode() for _, value in certificate.get("subjectAltName", ()))
+    alternatives = certificate.get("subjectAltName", ())
+    names = tuple(value.encode() for _, value in alternatives if isinstance(value, str))
     if names:
         properties["x509_subject_alternative_name"] = names
     key = "x509_subject_alternative_name" if names else "x509_common_name" if common else None

@@ -15,6 +15,8 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
 from typing import Any, Final
 
 import grpc.aio
@@ -43,30 +45,33 @@ Admission = Callable[[bytes, Mapping[bytes, bytes], Peer], None]
 
 
 def server(
-    *,
-    interceptors: Sequence[Interceptor] = (),
-    options: Sequence[tuple[str, Any]] = (),
+    migration_thread_pool: None = None,
+    handlers: Sequence[GenericHandler] | None = None,
+    interceptors: Sequence[Interceptor] | None = None,
+    options: Sequence[tuple[str, Any]] | None = None,
     maximum_concurrent_rpcs: int | None = None,
     compression: int | None = None,
+    *,
     limits: Limits | None = None,
     admit: Admission | None = None,
 ) -> "Server":
     """Return a server that is not started.
 
-    options: gRPC's, as far as `options.py` knows them. compression: a `grpc.Compression`. limits:
+    migration_thread_pool: handlers run on the loop; there is none. options: gRPC's, as far as
+    `options.py` knows them. compression: a `grpc.Compression`; raw methods answer plain. limits:
     what the options have no name for. admit: is given path, headers and peer of every call, raw
     ones too, and raises RpcError to refuse it.
     Raises OptionUnknown, ValueError.
     """
-    read, shares_port = channel_options.read(options, limits or Limits())
+    if migration_thread_pool is not None:
+        raise ValueError("handlers run on the event loop, not in threads: write them async")
+    read, shares_port = channel_options.read(options or (), limits or Limits())
     if maximum_concurrent_rpcs is not None:
         read = replace(read, max_concurrent_rpcs=maximum_concurrent_rpcs)
+    methods = Methods(interceptors=tuple(interceptors or ()))
+    methods.add_generic(handlers or ())
     return Server(
-        read,
-        Methods(interceptors=tuple(interceptors)),
-        compression=int(compression or 0),
-        shares_port=shares_port,
-        admit=admit,
+        read, methods, compression=int(compression or 0), shares_port=shares_port, admit=admit
     )
 
 
@@ -97,7 +102,7 @@ class Server(grpc.aio.Server):
         self._tasks: set[asyncio.Task[None]] = set()  # handlers
         self._held_bytes = 0  # of requests, in memory
         self._ticker: asyncio.TimerHandle | None = None
-        self._empty: asyncio.Event | None = None  # set when the last connection has gone
+        self._empty = asyncio.Event()  # set when the last connection has gone
         self._stopped = asyncio.Event()
 
     # Registration
@@ -156,10 +161,8 @@ class Server(grpc.aio.Server):
         self._listeners.clear()
         for connection in list(self._connections):
             connection.drain()
-        if self._connections and grace:
-            self._empty = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), grace)
+        if grace:
+            await self._wait_empty(grace)
         await self._end()
         self._stopped.set()
 
@@ -181,30 +184,31 @@ class Server(grpc.aio.Server):
         await asyncio.gather(*tasks, return_exceptions=True)
         for connection in list(self._connections):
             connection.close()
-        if self._connections:
-            self._empty = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), _LAST_WORDS_S)
+        await self._wait_empty(_LAST_WORDS_S)
         for connection in list(self._connections):
             connection.abort()
+
+    async def _wait_empty(self, most_s: float) -> None:
+        if self._connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), most_s)
 
     # What connections ask for
 
     def opened(self, connection: Connection) -> None:
         self._connections.add(connection)
+        self._empty.clear()
 
     def lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
         self.counters.connections -= 1
-        if self._empty is not None and not self._connections:
+        if not self._connections:
             self._empty.set()
 
-    def hold(self, count: int) -> bool:
+    def hold(self, count: int) -> None:
         self._held_bytes += count
-        if count <= 0 or self._held_bytes <= self.limits.max_received_bytes:
-            return True
-        self.counters.received_bytes_refused += 1
-        return False
+        if count > 0 and self._held_bytes > self.limits.max_received_bytes:
+            self._end_largest()
 
     def admit(self, path: bytes, headers: Mapping[bytes, bytes], peer: Peer) -> None:
         if self._admit is not None:
@@ -236,10 +240,25 @@ class Server(grpc.aio.Server):
         self._ticker = self.loop.call_later(_TICK_S, self._tick)
         now_s = self.loop.time()
         for connection in list(self._connections):
-            connection.tick(now_s)
+            _tick_one(connection, now_s)
         self._shed()
         for listener in self._listeners:
             listener.tick()
+
+    def _end_largest(self) -> None:
+        """End requests that hold most, until an eighth is free: to look for them costs a while.
+
+        What is complete and at work is spared.
+        """
+        enough = self.limits.max_received_bytes * 7 // 8
+        streams = chain.from_iterable(one.streams.values() for one in self._connections)
+        waiting = [stream for stream in streams if stream.is_waiting]
+        for stream in sorted(waiting, key=attrgetter("held_bytes"), reverse=True):
+            if self._held_bytes <= enough:
+                return
+            self.counters.received_bytes_refused += 1
+            stream.shed()
+            stream.hold(-stream.held_bytes)
 
     def _shed(self) -> None:
         """Close the connection whose client leaves most unread, when all leave too much."""
@@ -247,3 +266,11 @@ class Server(grpc.aio.Server):
         if sum(unsent.values()) > self.limits.max_unsent_total_bytes:
             self.counters.stalled_readers += 1
             max(unsent, key=unsent.__getitem__).abort()
+
+
+def _tick_one(connection: Connection, now_s: float) -> None:
+    try:
+        connection.tick(now_s)
+    except Exception:  # the others have their turn
+        log.exception("connection_failed", peer=connection.peer.address)
+        connection.abort()

@@ -38,6 +38,7 @@ class Stream(ABC):
         "deadline_s",
         "has_headers",
         "headers",
+        "held_bytes",
         "id",
         "is_finished",
         "is_request_ended",
@@ -58,11 +59,26 @@ class Stream(ABC):
         self.is_finished = False  # its status is on the way, or nobody waits for it
         self.is_request_ended = False
         self.has_headers = False  # the response has begun
+        self.held_bytes = 0  # in memory for this call, as the server accounts for them
 
     @property
     def encoding(self) -> bytes:
         """The request's; an unknown one was refused when the stream opened."""
         return self.headers.get(b"grpc-encoding", b"identity")
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something of the request is still to come, or to be read."""
+        return not (self.is_finished or self.is_request_ended)
+
+    def hold(self, count: int) -> None:
+        """Account for bytes in memory. It may end this call, or another one: see `shed`."""
+        self.held_bytes += count
+        self.connection.hold(count)
+
+    @abstractmethod
+    def shed(self) -> None:
+        """End the call and let its request go, since all requests together hold too much."""
 
     @abstractmethod
     def take(self, data: bytes, *, is_end: bool) -> None:
@@ -92,6 +108,9 @@ class Refused(Stream):
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end
         self.connection.acknowledge(self.id, len(data))
+
+    def shed(self) -> None:
+        """It holds nothing."""
 
     def closed(self) -> None:
         """Nothing waits."""
@@ -150,10 +169,12 @@ class RawCall(Stream):
                 return
         self._take_slowly(data)
 
+    def shed(self) -> None:
+        self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unfinished requests")
+        self._forget()
+
     def closed(self) -> None:
-        if self._assembler is not None:
-            self.connection.release(self._assembler.held_bytes)
-            self._assembler = None
+        self._forget()
         if not self.is_finished:
             self.is_finished = True
             if self.on_cancel is not None:
@@ -177,20 +198,28 @@ class RawCall(Stream):
         try:
             messages = self._assembler.feed(data)
         except (MessageTooLarge, MessageMalformed) as error:
-            self._forget_buffer(before)
+            self.hold(-before)
+            self._assembler = None
             self.reject(error)
             return
-        if not connection.hold(self._assembler.held_bytes - before):
-            self._forget_buffer(self._assembler.held_bytes)
-            self.fail(Code.RESOURCE_EXHAUSTED, "this server holds too many unfinished requests")
+        incomplete = self._assembler.held_bytes
+        self.hold(incomplete - before)
+        if self.is_finished:
             return
         if len(messages) + self._is_begun > 1:
             self.fail(Code.UNIMPLEMENTED, "a unary method takes one message")
         elif messages:
             self._begin(messages[0][0])
         elif self.is_request_ended and not self._is_begun:
-            self.fail(Code.UNIMPLEMENTED, "the request holds no whole message")
+            self._refuse_incomplete(incomplete)
 
-    def _forget_buffer(self, held_bytes: int) -> None:
-        self.connection.release(held_bytes)
-        self._assembler = None
+    def _refuse_incomplete(self, count: int) -> None:
+        if count:
+            self.fail(Code.INTERNAL, "the request ends within a message")
+        else:
+            self.fail(Code.UNIMPLEMENTED, "the method takes one message, and none came")
+
+    def _forget(self) -> None:
+        if self._assembler is not None:
+            self.hold(-self._assembler.held_bytes)
+            self._assembler = None

@@ -3,7 +3,6 @@
 Runs in: the supervisor. Never: accepts a connection.
 """
 
-import errno
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from edged.activation import address_of
 from edged.deployment.listening import Listen
 from edged.errors import ConfigInvalid
+from edged.files import is_deserted
 
 BACKLOG = 1024
 _UNIX = "unix:"
@@ -84,12 +84,7 @@ def _bind_tcp(address: str, *, is_shared: bool) -> socket.socket:
 def _bind_unix(path: Path) -> socket.socket:
     """Raises OSError, also where a living process listens already."""
     listener = socket.socket(socket.AF_UNIX)
-    if path.is_socket() and _is_deserted(path):
+    if is_deserted(path):
         path.unlink()
     listener.bind(str(path))
     return listener
-
-
-def _is_deserted(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(path)) == errno.ECONNREFUSED

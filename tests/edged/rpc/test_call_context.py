@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 import grpc
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
+
+from tests.edged.rpc.raw import frame, headers
 
 OK = grpc.StatusCode.OK
 
@@ -41,6 +44,70 @@ async def test_abort_after_messages_keeps_them(serve, connect):
 
     assert first == [b"one", b"two"]
     assert (answer.code, answer.details) == (grpc.StatusCode.DATA_LOSS, "the rest is gone")
+
+
+async def test_abort_is_the_end_even_where_the_handler_catches_it(serve, connect):
+    async def fail(request, context):
+        context.set_details("no such thing")
+        with suppress(Exception):
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return b"all is well"
+
+    served = await serve(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert (answer.code, answer.details) == (grpc.StatusCode.NOT_FOUND, "no such thing")
+
+
+@pytest.mark.parametrize(
+    "entry", [("Bad-Key", "v"), ("x-a", "ö"), ("x-a", 5), ("grpc-status", "0"), ("x-a-bin", None)]
+)
+async def test_metadata_that_cannot_travel_are_an_internal_error(serve_ours, connect, entry):
+    async def fail(request, context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing", (entry,))
+
+    served = await serve_ours(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"", timeout=20)
+
+    assert answer.code is grpc.StatusCode.INTERNAL
+
+
+async def test_details_without_a_text_form_keep_their_code(serve_ours, connect):
+    async def fail(request, context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such \ud800")
+
+    served = await serve_ours(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"", timeout=20)
+
+    assert (answer.code, answer.details) == (grpc.StatusCode.NOT_FOUND, "no such ?")
+
+
+async def test_a_handler_may_push_retries_back(serve_ours, open_raw):
+    async def fail(request, context):
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", "100"),))
+        await context.abort(grpc.StatusCode.UNAVAILABLE)
+
+    served = await serve_ours(unary_unary=fail)
+
+    seen = await (await open_raw(served.target)).call(headers(), frame(b""))
+
+    assert (seen.status, seen.headers["grpc-retry-pushback-ms"]) == (14, "100")
+
+
+async def test_an_exception_keeps_the_status_that_was_set(serve, connect):
+    async def fail(request, context):
+        context.set_code(grpc.StatusCode.DATA_LOSS)
+        context.set_trailing_metadata((("x-why", "test"),))
+        raise ValueError("a bug")
+
+    served = await serve(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert (answer.code, answer.trailing["x-why"]) == (grpc.StatusCode.DATA_LOSS, "test")
 
 
 async def test_code_and_details_may_be_set(serve, connect):
@@ -166,6 +233,21 @@ async def test_metadata_keep_their_order_and_repetitions(serve, connect):
     assert [value for key, value in received if key == "x-a"] == ["1", "2"]
 
 
+async def test_metadata_have_named_parts(serve, connect):
+    """Interceptors of others ask for them, such as OpenTelemetry's."""
+    received = {}
+
+    async def look(request, context):
+        received.update({entry.key: entry.value for entry in context.invocation_metadata()})
+        return b""
+
+    served = await serve(unary_unary=look)
+
+    await connect(served.target).call("unary_unary", b"", metadata=(("x-a", "1"),))
+
+    assert received["x-a"] == "1"
+
+
 async def test_what_carries_the_call_is_not_metadata(serve, connect):
     received = {}
 
@@ -239,6 +321,23 @@ async def test_done_callbacks_run_once_the_call_is_over(serve, connect):
     await connect(served.target).call("unary_unary", b"")
 
     await asyncio.wait_for(done.wait(), 10)
+
+
+async def test_every_done_callback_runs_even_where_one_fails(serve_ours, connect):
+    done = asyncio.Event()
+
+    async def answer_at_once(request, context):
+        context.add_done_callback(lambda _context: {}["no such key"])
+        context.add_done_callback(lambda _context: done.set())
+        return request
+
+    served = await serve_ours(unary_unary=answer_at_once)
+    caller = connect(served.target)
+
+    answers = [await caller.call("unary_unary", b"hi") for _ in range(2)]
+
+    await asyncio.wait_for(done.wait(), 10)
+    assert [answer.message for answer in answers] == [b"hi"] * 2
 
 
 async def test_a_caller_that_disconnects_cancels_its_handlers(serve, connect):

@@ -31,6 +31,38 @@ async def test_a_unix_socket(serve, connect, client, tmp_path):
     assert seen[0].startswith("unix:")
 
 
+async def test_a_unix_socket_that_is_served_is_taken_from_nobody(serve_ours, tmp_path):
+    path = tmp_path / "s"
+    living = make_ours()
+    living.add_insecure_port(f"unix:{path}")
+
+    with pytest.raises(OSError, match="in use"):
+        make_ours().add_insecure_port(f"unix:{path}")
+    await living.start()
+    await living.stop(0)
+    successor = make_ours()
+
+    assert successor.add_insecure_port(f"unix:{path}") == 0
+    await successor.stop(0)
+
+
+async def test_a_server_is_made_with_the_words_of_the_reference(make, connect):
+    server = make(
+        migration_thread_pool=None,
+        handlers=(handlers_of({"unary_unary": echo}),),
+        interceptors=None,
+        options=None,
+        maximum_concurrent_rpcs=None,
+        compression=None,
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+
+    answer = await connect(f"127.0.0.1:{port}").call("unary_unary", b"hi")
+
+    assert answer.message == b"hi"
+
+
 async def test_several_addresses_of_one_server(make, connect, tmp_path):
     server = make()
     server.add_generic_rpc_handlers((handlers_of({"unary_unary": echo}),))
@@ -100,7 +132,12 @@ async def test_connections_wait_in_the_inherited_socket_for_the_successor(connec
 
 
 @pytest.mark.parametrize(
-    "option", [("grpc.no_such_thing", 1), ("grpc.max_receive_message_length", "many")]
+    "option",
+    [
+        ("grpc.no_such_thing", 1),
+        ("grpc.max_receive_message_length", "many"),
+        ("grpc.server_handshake_timeout_ms", 0),
+    ],
 )
 async def test_an_option_that_would_do_nothing_is_an_error(option):
     with pytest.raises((ValueError, TypeError), match=option[0]):

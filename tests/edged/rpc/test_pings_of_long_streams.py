@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from edged.rpc.guard import Guard
+from edged.rpc.guard import Guard, Verdict
 from edged.rpc.limits import Counters, Limits
 from edged.rpc.server import server
 
@@ -53,3 +53,21 @@ def test_pings_are_forgiven_with_every_piece_of_data_and_not_without():
 
     assert answers == [True] * 10
     assert unfed == [True, False, False]
+
+
+def test_a_client_that_is_sent_nothing_is_asked_no_more_often_than_it_may_be():
+    limits = Limits(keepalive_time_s=10, max_pings_without_data=2)
+    guard = Guard(limits, Counters(), now_s=0.0)
+    guard.got_settings(0.0)
+
+    def ask(now_s: float) -> Verdict:
+        verdict = guard.judge(now_s, has_calls=True, unsent_bytes=0, is_draining=False)
+        guard.got_pong()
+        guard.heard_s = now_s
+        return verdict
+
+    asked = [ask(now_s) for now_s in (11.0, 22.0, 33.0)]
+    guard.sent_data()
+
+    assert asked == [Verdict.PING, Verdict.PING, Verdict.NOTHING]
+    assert ask(44.0) is Verdict.PING

@@ -15,16 +15,15 @@ class Notes:
         self.acknowledged = self.held = 0
         self.ended: list[int] = []
         self._has_room = has_room
+        self.call: RawCall | None = None
 
     def acknowledge(self, _stream_id: int, count: int) -> None:
         self.acknowledged += count
 
-    def hold(self, count: int) -> bool:
+    def hold(self, count: int) -> None:
         self.held += count
-        return self._has_room
-
-    def release(self, count: int) -> None:
-        self.held -= count
+        if count > 0 and not self._has_room:
+            self.call.shed()
 
     def end(self, _call: RawCall, code: int, _details: str, _trailing: object) -> None:
         self.ended.append(code)
@@ -41,7 +40,7 @@ INCOMPLETE = b"\0\0\0\3\0" + bytes(200)
 )
 def test_refused_bytes_are_given_back_to_the_window(data, has_room, code):
     notes = Notes(has_room=has_room)
-    call = RawCall(notes, 1, {}, None, lambda _message, _call: None)
+    call = notes.call = RawCall(notes, 1, {}, None, lambda _message, _call: None)
 
     call.take(data, is_end=False)
     call.take(bytes(100), is_end=True)

@@ -90,7 +90,9 @@ async def test_a_message_may_come_in_any_pieces(rpc, open_raw, path, cut):
     assert client.seen(stream).body == frame(b"hello")
 
 
-@pytest.mark.parametrize("given", [None, b"text/plain", b"application/json"])
+@pytest.mark.parametrize(
+    "given", [None, b"text/plain", b"application/grpc-web", b"application/grpcx"]
+)
 async def test_a_wrong_content_type_is_unsupported(rpc, open_raw, path, given):
     client = await open_raw(rpc.target)
 
@@ -99,7 +101,9 @@ async def test_a_wrong_content_type_is_unsupported(rpc, open_raw, path, given):
     assert seen.headers[":status"] == "415"
 
 
-@pytest.mark.parametrize("given", [b"application/grpc", b"application/grpc+proto"])
+@pytest.mark.parametrize(
+    "given", [b"application/grpc", b"application/grpc+proto", b"application/grpc;v=1"]
+)
 async def test_a_content_type_may_name_the_encoding(rpc, open_raw, path, given):
     client = await open_raw(rpc.target)
 
@@ -144,13 +148,16 @@ async def test_a_bad_timeout_is_refused(rpc, open_raw, path, wrong):
     assert "grpc-timeout" in seen.headers["grpc-message"]
 
 
-@pytest.mark.parametrize("body", [b"\0\0", b"\0\0\0\0\x05hel", b""])
-async def test_a_request_that_ends_too_early_is_refused(rpc, open_raw, path, body):
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"\0\0", INTERNAL), (b"\0\0\0\0\x05hel", INTERNAL), (b"", UNIMPLEMENTED)],
+)
+async def test_a_request_that_ends_too_early_is_refused(rpc, open_raw, path, body, status):
     client = await open_raw(rpc.target)
 
     seen = await client.call(headers(path), body)
 
-    assert seen.status in {INTERNAL, UNIMPLEMENTED}
+    assert seen.status == status
 
 
 async def test_two_messages_are_one_too_many(rpc, open_raw, path):
@@ -179,7 +186,9 @@ async def test_an_unknown_encoding_names_the_known_ones(rpc, open_raw, path):
 
 
 @pytest.mark.parametrize(
-    "packed", [b"not gzip", gzip.compress(b"hello")[:-9]], ids=["other", "cut off"]
+    "packed",
+    [b"not gzip", gzip.compress(b"hello")[:-9], gzip.compress(b"hello") + b"more"],
+    ids=["other", "cut off", "too long"],
 )
 async def test_a_broken_compressed_message_is_refused(rpc, open_raw, path, packed):
     client = await open_raw(rpc.target)
@@ -287,6 +296,17 @@ async def test_a_flood_ends_its_connection_alone_and_is_counted_once(rpc, open_r
     assert answer.status == OK
 
 
+async def test_no_ping_is_too_early_where_strikes_are_not_counted(serve_ours, open_raw):
+    served = await serve_ours(unary_unary=echo, options=(("grpc.http2.max_ping_strikes", 0),))
+    client = await open_raw(served.target)
+
+    for _ in range(5):
+        client.http.ping(bytes(8))
+    answer = await client.call(headers(), frame(b"hi"))
+
+    assert answer.status == OK
+
+
 async def test_impatient_pings_end_the_connection(rpc):
     last_words = await send(rpc.target, frames.greeting() + PING * 5)
 
@@ -328,6 +348,26 @@ async def test_calls_above_the_streams_of_a_connection_end_it(rpc):
 
     assert rpc.counters.protocol_errors == 1
     await until(lambda: rpc.counters.rpcs == 0)
+
+
+async def test_a_callback_that_fails_costs_no_other_call_its_end(rpc, open_raw):
+    calls = []
+
+    def hold(request, call):
+        call.on_cancel = {}.popitem  # raises
+        calls.append(call)
+
+    rpc.add_raw_method("/loopai.test.Conformance/Hold", hold)
+    client = await open_raw(rpc.target)
+    for _ in range(3):
+        client.start(headers(b"/loopai.test.Conformance/Hold"), frame(b""))
+    await client.flush()
+    await until(lambda: len(calls) == 3)
+
+    await client.close()
+
+    await until(lambda: not rpc.counters.connections)
+    assert rpc.counters.rpcs == 0
 
 
 async def test_the_raw_entry_tells_what_a_call_brings(rpc, open_raw):
