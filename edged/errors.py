@@ -16,8 +16,10 @@ LoopaiError
     ├── DeadlinePassed        the caller's deadline passed before the program ran
     ├── RunLost               the worker vanished, twice; nobody knows how the execution fared
     ├── LogUnwritable         the execution could not be logged, so it is not answered
-    ├── KeyMissing            a line of a log is encrypted under a key that is not configured
-    ├── SealedDamaged         an encrypted line that was changed
+    ├── LogUnreadable         what a log has cannot be read
+    │   ├── KeyMissing        a line is encrypted under a key that is not configured
+    │   ├── SealedDamaged     an encrypted line that was changed
+    │   └── ArchiveDamaged    an archive that was changed, or breaks off
     ├── BackupInvalid         a file that is no backup of datasets, or a damaged one
     ├── KeyInvalid            a key for encryption at rest that is none
     ├── ArtifactInvalid       an archive or an unpacked artifact that does not hold together
@@ -124,14 +126,23 @@ class LogUnwritable(PlatformError):
     retryable = True
 
 
-class KeyMissing(PlatformError):
+class LogUnreadable(PlatformError):
+    """What a log has cannot be read."""
+
+
+class KeyMissing(LogUnreadable):
     code = "key_missing"
     text = "the log is encrypted; {key} is needed to read it, see storage.encryption"
 
 
-class SealedDamaged(PlatformError):
+class SealedDamaged(LogUnreadable):
     code = "sealed_damaged"
-    text = "an encrypted line of the log cannot be opened: {reason}"
+    text = "an encrypted line of {source} cannot be opened: {reason}"
+
+
+class ArchiveDamaged(LogUnreadable):
+    code = "archive_damaged"
+    text = "{path} is damaged at byte {position}: {reason}"
 
 
 class BackupInvalid(PlatformError):

@@ -22,7 +22,7 @@ from edged.datasets.layout import Layout
 from edged.datasets.retention import Plan, Rules, SteadyDay, StoredFile, plan
 from edged.deployment.keeping import Retention as RetentionSettings
 from edged.deployment.keeping import Storage
-from edged.errors import KeyMissing, SealedDamaged
+from edged.errors import LogUnreadable
 from edged.files import remove_leftovers, write_whole
 
 log = structlog.get_logger()
@@ -158,7 +158,7 @@ class Retention:
         """One file's trouble is not the others'; it is tried again at the next sweep."""
         try:
             act(file, gone)
-        except (OSError, KeyMissing, SealedDamaged) as error:
+        except (OSError, LogUnreadable) as error:
             log.warning("retention_failed", path=str(file.path), reason=str(error))
 
     def _delete(self, file: StoredFile, gone: list[StoredFile]) -> None:

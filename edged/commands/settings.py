@@ -10,7 +10,7 @@ import typer
 
 from edged.config import load
 from edged.deployment import Deployment
-from edged.errors import ConfigInvalid, LoopaiError
+from edged.errors import ConfigInvalid
 
 Config = Annotated[
     Path | None,
@@ -31,7 +31,7 @@ def read_deployment(config: Path | None, data_dir: Path | None) -> Deployment:
         raise refused(error) from error
 
 
-def refused(error: LoopaiError | str) -> typer.Exit:
+def refused(error: Exception | str) -> typer.Exit:
     """Say why on standard error; return the exit to raise."""
     typer.echo(f"edged: {error}", err=True)
     return typer.Exit(2)

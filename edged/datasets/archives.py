@@ -9,6 +9,7 @@ envelope of encrypted ones. Whoever reads here sees lines in clear.
 
 import gzip
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -19,7 +20,7 @@ from edged.datasets.layout import Layout, LogKind
 from edged.datasets.members import members_of, pack_member
 from edged.datasets.naming import LogName, log_files
 from edged.datasets.sealing import SEALED, Keyring, is_sealed, opened
-from edged.errors import SealedDamaged
+from edged.errors import ArchiveDamaged, SealedDamaged
 from edged.files import whole_file
 
 MEMBER_BYTES: Final = 1 << 20  # of lines, before compression
@@ -36,13 +37,13 @@ def stored_files(layout: Layout, task: str, kind: LogKind) -> list[tuple[LogName
 def read_lines(path: Path, keyring: Keyring | None, start: int = 0) -> Iterator[bytes]:
     """Yield every whole line in clear, without its newline; start: of a file that is no archive.
 
-    Raises KeyMissing or SealedDamaged.
+    Raises OSError or LogUnreadable.
     """
     for block in _stored(path, start):
         lines = block.split(b"\n")[:-1]
         if SEALED in block:
             for line in lines:
-                yield from opened(line, keyring)
+                yield from _opened(line, keyring, path)
         else:
             yield from lines
 
@@ -50,7 +51,7 @@ def read_lines(path: Path, keyring: Keyring | None, start: int = 0) -> Iterator[
 def newest_lines(layout: Layout, task: str, kind: LogKind, since: str = "") -> Iterator[bytes]:
     """Yield the lines of one log in clear, newest first; since: the first day that counts.
 
-    A line that was damaged comes as it stands. Raises KeyMissing.
+    A line that was damaged comes as it stands. Raises OSError, KeyMissing or ArchiveDamaged.
     """
     for name, path in reversed(stored_files(layout, task, kind)):
         if name.date < since:
@@ -65,7 +66,7 @@ def newest_lines(layout: Layout, task: str, kind: LogKind, since: str = "") -> I
 
 def has_sealed_lines(path: Path) -> bool:
     """Say whether any line is encrypted."""
-    return any(SEALED in block for block in _stored(path))
+    return any(is_sealed(block) or b"\n" + SEALED in block for block in _stored(path))
 
 
 def is_current(path: Path, keyring: Keyring | None) -> bool:
@@ -85,7 +86,7 @@ def count_lines(path: Path, start: int, keyring: Keyring | None) -> int:
 def archive(path: Path, keyring: Keyring | None) -> Path | None:
     """Replace a `.jsonl` by its `.jsonl.gz`; None where a writer holds it.
 
-    Between the two names both hold every line. Raises OSError, KeyMissing or SealedDamaged.
+    Between the two names both hold every line. Raises OSError or LogUnreadable.
     """
     held = DayFile.hold(path)
     if held is None:
@@ -168,6 +169,13 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
         yield line[:-1]
 
 
+def _opened(line: bytes, keyring: Keyring | None, path: Path) -> list[bytes]:
+    try:
+        return opened(line, keyring)
+    except SealedDamaged as error:
+        raise SealedDamaged(source=path, reason=error.facts["reason"]) from error
+
+
 def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield lines by the block, newlines included."""
     block: list[bytes] = []
@@ -200,13 +208,22 @@ def _pieces(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     members = members_of(file)
-    if members is None:  # compressed by somebody else
-        file.seek(0)
+    if members is None:
+        yield from _foreign_blocks(file)
+        return
+    for member in members:
+        yield member.read(file)
+
+
+def _foreign_blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what somebody else compressed."""
+    file.seek(0)
+    try:
         with gzip.open(file, "rb") as stream:
             yield from _pieces(stream)
-        return
-    for member in list(members):
-        yield member.read(file)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        reason = "it does not unpack up to there"
+        raise ArchiveDamaged(path=file.name, position=file.tell(), reason=reason) from error
 
 
 def _stored_backwards(path: Path) -> Iterator[bytes]:

@@ -20,12 +20,21 @@ import orjson
 from edged.datasets.archives import has_sealed_lines, read_lines, stored_files, write_archive
 from edged.datasets.layout import KINDS, Layout, LogKind
 from edged.datasets.naming import LogName
-from edged.errors import BackupInvalid
+from edged.errors import ArchiveDamaged, BackupInvalid
 from edged.files import sync_folder, whole_file
 
 IMPORTED: Final = 1_000  # the first index of files from a backup; no writer counts so far
 _MANIFEST: Final = "manifest.json"
 _ENTRY: Final = re.compile(r"datasets/(?P<task>[a-z0-9-]{1,63})/(?P<kind>[a-z]+)/(?P<name>[^/]+)")
+_INVALID: Final = (  # what a file that is no backup raises
+    tarfile.TarError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    ArchiveDamaged,
+)
 
 
 @dataclass(slots=True)
@@ -52,8 +61,8 @@ def export(
 ) -> dict[str, Any]:
     """Write every log of some tasks from a date on; returns the manifest.
 
-    clear: decrypted. A file of today comes up to its last whole line. Raises OSError, KeyMissing
-    or SealedDamaged; then there is no target.
+    clear: decrypted. A file of today comes up to its last whole line. Raises OSError or
+    LogUnreadable; then there is no target.
     """
     files: list[dict[str, Any]] = []
     manifest = {"format": 1, "files": files}
@@ -78,7 +87,7 @@ def export(
 def restore(layout: Layout, source: Path) -> Restored:
     """Take in a backup, all or nothing that is damaged; what is there already stays as it is.
 
-    Raises BackupInvalid, OSError, KeyMissing or SealedDamaged before anything is placed.
+    Raises BackupInvalid, OSError or LogUnreadable before anything is placed.
     """
     layout.state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=layout.state, prefix="import-") as scratch:
@@ -122,7 +131,7 @@ def _unpack(source: Path, scratch: Path, layout: Layout) -> Iterator[_Entry]:
                 path = scratch / f"{number}.jsonl.gz"
                 path.write_bytes(_member(tar, entry["name"]).read())
                 yield _checked(entry, path, layout)
-    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as error:
+    except _INVALID as error:
         raise BackupInvalid(path=source, reason=str(error) or type(error).__name__) from error
 
 

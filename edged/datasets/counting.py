@@ -80,7 +80,7 @@ class DayCounter:
 def statistics_of(layout: Layout, task: str, since: str) -> dict[str, Statistics]:
     """Return a task's statistics by date, exact as of now, from a date on; saves nothing.
 
-    Raises KeyMissing or SealedDamaged.
+    Raises OSError or LogUnreadable.
     """
     files = StatisticsFiles(layout)
     days: dict[str, Statistics] = {}

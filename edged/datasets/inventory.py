@@ -32,7 +32,7 @@ def inventory(
 def other_bytes(layout: Layout, listed: Iterator[StoredFile] | list[StoredFile]) -> int:
     """Return the size of everything else in the data_dir."""
     paths = {file.path for file in listed}
-    return sum(_size(path) for path in layout.data_dir.rglob("*") if path not in paths)
+    return sum(read_size(path) for path in layout.data_dir.rglob("*") if path not in paths)
 
 
 def _files(folder: Path, task: str, kind: str, today: date) -> Iterator[StoredFile]:
@@ -47,7 +47,7 @@ def _files(folder: Path, task: str, kind: str, today: date) -> Iterator[StoredFi
                 task=task,
                 kind=kind,
                 name=name,
-                size_bytes=_size(path),
+                size_bytes=read_size(path),
                 is_open=is_open,
             )
 
@@ -58,7 +58,8 @@ def _dated(name: str) -> LogName | None:
     return LogName(found[0]) if found else None
 
 
-def _size(path: Path) -> int:
+def read_size(path: Path) -> int:
+    """Return the size of a file or folder itself, in bytes; 0 of one that has gone meanwhile."""
     try:
         return path.lstat().st_size
     except FileNotFoundError:

@@ -11,33 +11,21 @@ that can be configured. Ids that lie near each other are looked for in one pass,
 case: truths come in the order of the calls.
 """
 
-import gzip
 import os
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final, cast
-
-from isal import isal_zlib
+from typing import BinaryIO, Final
 
 from edged.datasets.archives import read_lines, stored_files
 from edged.datasets.ids import ID_AT, ID_BYTES, first_ms, id_ms, line_ms
 from edged.datasets.layout import Layout
 from edged.datasets.members import Member, members_of
 from edged.datasets.sealing import Keyring, opened
-from edged.errors import KeyMissing, SealedDamaged
+from edged.errors import ArchiveDamaged, LogUnreadable
 
 SLACKS_S: Final = (2.0, 660.0)
-_UNREADABLE: Final[tuple[type[Exception], ...]] = (
-    KeyMissing,
-    SealedDamaged,
-    cast("type[Exception]", isal_zlib.error),  # its stub calls it an instance
-    zlib.error,
-    gzip.BadGzipFile,
-    EOFError,
-)
 _NEAR_BYTES: Final = 64 * 1024  # of a binary search: below that, reading on is cheaper
 
 
@@ -144,12 +132,15 @@ class _Archive:
         self._file = file
         self._keyring = keyring
         members = members_of(file)
-        self._members = [Member(0, 0, 0)] if members is None else list(members)
+        self._is_ours = members is not None
+        self._members: list[Member] = []
+        with suppress(ArchiveDamaged):  # what stands before the damage is found
+            self._members.extend(members or ())
 
     def between(self, first_ms: int, last_ms: int) -> Iterator[bytes]:
         """Yield the lines of every member that may hold some of that time."""
-        if not self._members[0].size:  # compressed by somebody else
-            with suppress(*_UNREADABLE):
+        if not self._is_ours:
+            with suppress(LogUnreadable):
                 yield from read_lines(Path(self._file.name), self._keyring)
             return
         for member, end_ms in zip(self._members, self._ends_ms(last_ms + 1), strict=True):
@@ -169,12 +160,12 @@ class _Archive:
 def _unpacked(member: Member, file: BinaryIO) -> bytes:
     try:
         return member.read(file)
-    except _UNREADABLE:
+    except LogUnreadable:
         return b""
 
 
 def _opened(stored: bytes, keyring: Keyring | None) -> list[bytes]:
     try:
         return opened(stored, keyring)
-    except _UNREADABLE:
+    except LogUnreadable:
         return []

@@ -64,16 +64,19 @@ class Keyring:
             nonce, header = _nonce(counter), sealed[: _HEADER.size]
             content = self._derived(key_id, salt).decrypt(nonce, sealed[_HEADER.size :], header)
         except (ValueError, struct.error) as error:
-            raise SealedDamaged(reason="it is no envelope") from error
+            raise SealedDamaged(source="the log", reason="it is no envelope") from error
         except InvalidTag as error:
-            raise SealedDamaged(reason="it was changed") from error
+            raise SealedDamaged(source="the log", reason="it was changed") from error
         return (zlib.decompress(content) if kind == _DEFLATED else content).split(b"\n")[:-1]
 
     def is_current(self, line: bytes) -> bool:
         """Say whether a line is sealed with the first key."""
         if not is_sealed(line):
             return False
-        header = a2b_base64(line[len(SEALED) : len(SEALED) + 8])
+        try:
+            header = a2b_base64(line[len(SEALED) : len(SEALED) + 8])
+        except ValueError:  # damaged, as `open` will say
+            return False
         return header[1:5] == self._first
 
     def _derive(self, key_id: bytes, salt: bytes) -> AESGCM:

@@ -9,7 +9,7 @@ import typer
 from edged.commands.datasets.window import AsJson, open_layout, since, tasks_of
 from edged.commands.settings import Config, DataDir, read_deployment, refused
 from edged.datasets import backup
-from edged.errors import BackupInvalid, KeyMissing, SealedDamaged
+from edged.errors import BackupInvalid, LogUnreadable
 
 EVER = "0000-00-00"
 
@@ -40,8 +40,8 @@ def export(
     try:
         first = since(days) if days else EVER
         manifest = backup.export(layout, task or known, first, target, clear=clear)
-    except (OSError, KeyMissing, SealedDamaged) as error:
-        raise refused(str(error)) from error
+    except (OSError, LogUnreadable) as error:
+        raise refused(error) from error
     lines = sum(file["lines"] for file in manifest["files"])
     report = {"path": str(target), "files": len(manifest["files"]), "lines": lines}
     words = f"{report['files']} files with {lines} lines are in {target}"
@@ -62,8 +62,8 @@ def import_(
     deployment = read_deployment(config, data_dir)
     try:
         restored = backup.restore(deployment.storage.layout, source)
-    except (OSError, BackupInvalid, KeyMissing, SealedDamaged) as error:
-        raise refused(str(error)) from error
+    except (OSError, BackupInvalid, LogUnreadable) as error:
+        raise refused(error) from error
     _warn_of_retention(restored, deployment.retention.executions.keep_days)
     report = {"placed": restored.placed, "present": restored.present, "lines": restored.lines}
     words = (

@@ -9,7 +9,7 @@ from edged.commands.datasets.stats import report_of
 from edged.commands.datasets.window import AsJson, Days, Task, open_task
 from edged.commands.settings import Config, DataDir, refused
 from edged.datasets.latencies import QUANTILES
-from edged.errors import KeyMissing, SealedDamaged
+from edged.errors import LogUnreadable
 
 _COLUMNS = ("count", "min", *QUANTILES, "max")
 
@@ -25,7 +25,7 @@ def latency(
     layout = open_task(task, config, data_dir)
     try:
         counted = report_of(layout, task, days)
-    except (KeyMissing, SealedDamaged) as error:
+    except (OSError, LogUnreadable) as error:
         raise refused(error) from error
     report = {
         **{name: counted[name] for name in ("task", "days", "since", "latency_ms")},

@@ -15,7 +15,7 @@ from edged.commands.datasets.window import AsJson, Days, Task, open_task, since
 from edged.commands.settings import Config, DataDir, refused
 from edged.datasets.archives import has_sealed_lines, read_lines, stored_files
 from edged.datasets.layout import Layout, LogKind
-from edged.errors import KeyMissing, SealedDamaged
+from edged.errors import LogUnreadable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,7 +67,7 @@ def query(
             found = connection.execute(sql)
             columns = [(str(column[0]), str(column[1])) for column in found.description or ()]
             rows = found.fetchall()
-    except (duckdb.Error, KeyMissing, SealedDamaged) as error:
+    except (duckdb.Error, OSError, LogUnreadable) as error:
         raise refused(" ".join(str(error).split())) from error
     names = [name for name, _ in columns]
     if as_json:

@@ -10,7 +10,7 @@ from edged.commands.datasets.window import AsJson, open_layout, tasks_of
 from edged.commands.settings import Config, DataDir, refused
 from edged.datasets.archives import is_current, read_lines, stored_files, write_archive
 from edged.datasets.layout import KINDS, Layout
-from edged.errors import KeyMissing, SealedDamaged
+from edged.errors import LogUnreadable
 
 
 def rekey(as_json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
@@ -24,8 +24,8 @@ def rekey(as_json: AsJson = False, config: Config = None, data_dir: DataDir = No
         raise refused("storage.encryption has no key")
     try:
         report = _rekey(layout)
-    except (KeyMissing, SealedDamaged, OSError) as error:
-        raise refused(str(error)) from error
+    except (OSError, LogUnreadable) as error:
+        raise refused(error) from error
     words = f"{report['rewritten']} archives rewritten; {len(report['waiting'])} files wait"
     typer.echo(orjson.dumps(report) if as_json else words)
 

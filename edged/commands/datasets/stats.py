@@ -14,9 +14,10 @@ from edged.commands.settings import Config, DataDir, refused
 from edged.datasets.archives import read_lines, stored_files
 from edged.datasets.counting import statistics_of
 from edged.datasets.forced import ForcedNotes
+from edged.datasets.inventory import read_size
 from edged.datasets.layout import Layout
 from edged.datasets.statistics import Statistics
-from edged.errors import KeyMissing, SealedDamaged
+from edged.errors import LogUnreadable
 
 
 def stats(
@@ -30,13 +31,13 @@ def stats(
     layout = open_task(task, config, data_dir)
     try:
         report = report_of(layout, task, days)
-    except (KeyMissing, SealedDamaged) as error:
+    except (OSError, LogUnreadable) as error:
         raise refused(error) from error
     typer.echo(orjson.dumps(report) if as_json else in_words(report))
 
 
 def report_of(layout: Layout, task: str, days: int) -> dict[str, Any]:
-    """Return what the last days hold. Raises KeyMissing or SealedDamaged."""
+    """Return what the last days hold. Raises OSError or LogUnreadable."""
     first = since(days)
     by_day = statistics_of(layout, task, first)
     whole = Statistics()
@@ -52,7 +53,7 @@ def report_of(layout: Layout, task: str, days: int) -> dict[str, Any]:
         ],
         "validations": _validations(layout, task, first),
         "disk_bytes": sum(
-            path.stat().st_size for path in layout.log(task, "executions").parent.rglob("*")
+            read_size(path) for path in layout.log(task, "executions").parent.rglob("*")
         ),
         "dropped": _dropped(layout, task),
     }

@@ -18,10 +18,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def open_layout(config: Path | None, data_dir: Path | None) -> Layout:
-    """Return where the data lies; exits with one line where there is none."""
+    """Return where the data lies; exits with one line where there is none that can be listed."""
     layout = read_deployment(config, data_dir).storage.layout
-    if not layout.datasets.is_dir():
-        raise refused(f"{layout.data_dir} holds no datasets; name the folder with --data-dir")
+    try:
+        tasks_of(layout)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        reason = f"{layout.data_dir} holds no datasets; name the folder with --data-dir"
+        raise refused(reason) from error
+    except OSError as error:
+        raise refused(error) from error
     return layout
 
 

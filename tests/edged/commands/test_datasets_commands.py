@@ -12,6 +12,7 @@ import pytest
 
 from edged.datasets.archives import archive, stored_files
 from edged.datasets.layout import Layout
+from edged.datasets.members import pack_member
 from edged.datasets.sealing import Keyring
 from edged.datasets.writer import LogWriter
 from tests.fakes.clock import FakeClock
@@ -166,6 +167,55 @@ def test_without_the_key_nothing_is_shown(run, layout, verb):
     assert done.returncode == 2
     assert "the log is encrypted; a key is needed" in done.stderr
     assert done.stdout == ""
+
+
+LOOKS = ("cat", "stats", "latency", "query")
+
+
+@pytest.mark.parametrize("verb", [*LOOKS, "export", "rekey"])
+@pytest.mark.parametrize("place", ["body", "end"])
+def test_a_damaged_archive_is_named_and_left_as_it_is(run, layout, keys, verb, place):
+    (_, archived), _ = stored_files(layout, "spam", "executions")
+    content = bytearray(archived.read_bytes())
+    content[-20] ^= 0xFF if place == "body" else 0
+    archived.write_bytes(content + (b"" if place == "body" else b"rest of a member"))
+    before = archived.read_bytes()
+    subject = {"export": ["backup.tar"], "rekey": []}.get(verb, ["spam"])
+
+    done = run(verb, *subject, keys=f"{NEWER},{keys}")
+
+    assert done.returncode == 2
+    assert f"edged: {archived} is damaged at byte" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert archived.read_bytes() == before
+    assert len(done.stdout.splitlines()) == (
+        {"body": 3, "end": 6}[place] if verb == "cat" else 0
+    )
+
+
+@pytest.mark.parametrize("verb", [*LOOKS, "export"])
+def test_what_cannot_be_read_is_one_clear_line(run, layout, keys, verb):
+    odd = layout.log("spam", "executions") / time.strftime("%Y-%m-%d.7.jsonl", time.gmtime())
+    odd.mkdir()
+
+    done = run(verb, "backup.tar" if verb == "export" else "spam", keys=keys)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"Is a directory: '{odd}'" in done.stderr
+
+
+@pytest.mark.parametrize("keys", [KEY], indirect=True)
+def test_keys_do_not_rotate_past_a_damaged_line(run, layout):
+    _, (_, today) = stored_files(layout, "spam", "executions")
+    archived = today.with_name(today.name + ".gz")
+    content = b'{"sealed":"A"}\n'
+    archived.write_bytes(pack_member(content, 0))
+    today.unlink()
+
+    done = run("rekey", keys=f"{NEWER},{KEY}")
+
+    assert done.returncode == 2
+    assert f"an encrypted line of {archived} cannot be opened" in done.stderr
 
 
 def test_a_backup_comes_back_on_another_edge(run, layout, keys, tmp_path):

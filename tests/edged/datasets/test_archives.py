@@ -18,10 +18,10 @@ from edged.datasets.archives import (
 )
 from edged.datasets.layout import Layout
 from edged.datasets.lookup import find_lines
-from edged.datasets.members import Member
+from edged.datasets.members import Member, members_of
 from edged.datasets.sealing import Keyring
 from edged.datasets.writer import LogWriter
-from edged.errors import KeyMissing
+from edged.errors import ArchiveDamaged, KeyMissing, SealedDamaged
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 
@@ -71,6 +71,76 @@ def test_an_archive_that_somebody_else_compressed_is_read_too(tmp_path):
     path.write_bytes(gzip.compress(b"one\ntwo\ntorn"))
 
     assert list(read_lines(path, None)) == [b"one", b"two"]
+
+
+DAMAGES = {  # of an archive's content; at: where its second member begins
+    "no header": lambda content, at: content[:at] + b"\0" + content[at + 1 :],
+    "no length": lambda content, at: content[: at + 16] + bytes(8) + content[at + 24 :],
+    "a length beyond": lambda content, at: content[: at + 16] + b"\xff" * 8 + content[at + 24 :],
+    "a body": lambda content, at: content[: at + 40] + b"\0\xff\0\xff" + content[at + 44 :],
+    "cut": lambda content, at: content[: at + 50],
+    "cut in a header": lambda content, at: content[: at + 10],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_archive_is_read_up_to_the_damage_and_never_rewritten(
+    layout, monkeypatch, damage
+):
+    monkeypatch.setattr(module, "MEMBER_BYTES", 100)
+    lines = [b"line %d" % number for number in range(100)]
+    archived = archive(write(layout, lines), layout.keyring)
+    with archived.open("rb") as file:
+        first, second, *_ = members_of(file)
+    content = damage(archived.read_bytes(), second.start)
+    archived.write_bytes(content)
+    found = []
+
+    with pytest.raises(ArchiveDamaged, match=f"{archived} is damaged at byte {first.size}: "):
+        found.extend(read_lines(archived, layout.keyring))
+    with pytest.raises(ArchiveDamaged):
+        rewrite(archived, lambda line: None if line == lines[0] else line, layout.keyring)
+
+    assert found == lines[: len(found)]
+    assert found
+    assert archived.read_bytes() == content
+    assert list(archived.parent.iterdir()) == [archived]
+
+
+@pytest.mark.parametrize("end", [b"junk", bytes(20)])
+def test_what_stands_behind_the_last_member_is_damage(layout, end):
+    archived = archive(write(layout, [b"1", b"2"]), layout.keyring)
+    with archived.open("ab") as file:
+        file.write(end)
+
+    with pytest.raises(ArchiveDamaged, match="no member of an archive begins there"):
+        list(read_lines(archived, layout.keyring))
+
+
+@pytest.mark.parametrize("keep", [slice(None, -10), slice(1, None), slice(5)])
+def test_a_damaged_archive_of_somebody_else_is_an_error_too(tmp_path, keep):
+    path = tmp_path / "2026-11-23.jsonl.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n" * 1000)[keep])
+
+    with pytest.raises(ArchiveDamaged, match="does not unpack"):
+        list(read_lines(path, None))
+
+
+def test_a_changed_envelope_is_an_error_that_names_the_file(tmp_path):
+    keyring = KEYRINGS[1]
+    path = write(Layout(tmp_path, keyring), [b"1", b"2"])
+    content = path.read_bytes()
+    path.write_bytes(content[:-12] + b"AAAA" + content[-8:])
+
+    with pytest.raises(SealedDamaged, match=f"of {path} cannot be opened: it was changed"):
+        list(read_lines(path, keyring))
+
+
+def test_an_input_that_looks_like_an_envelope_is_none(tmp_path):
+    path = write(Layout(tmp_path), [b'{"input":{"sealed":"never"}}', b"2"])
+
+    assert not module.has_sealed_lines(path)
+    assert len(list(read_lines(path, None))) == 2
 
 
 def test_an_encrypted_archive_shows_nothing_without_its_key(tmp_path):

@@ -160,3 +160,14 @@ def test_what_cannot_be_opened_hides_no_other_execution(tmp_path, clock):
 
     assert found(layout, ids) == [ids[0], ids[2]]
     assert found(Layout(tmp_path), ids) == []
+
+
+def test_a_damaged_header_hides_no_execution_before_it(layout, executions, clock, monkeypatch):
+    monkeypatch.setattr(archives, "MEMBER_BYTES", 2_000)
+    ids = append_for_hours(executions, clock, 300)
+    executions.close()
+    archived = archives.archive(stored_files(layout, "spam", "executions")[0][1], None)
+    content = archived.read_bytes()
+    archived.write_bytes(content[:-2_000] + bytes(2_000))
+
+    assert found(layout, [ids[0], ids[-1]]) == [ids[0]]
