@@ -19,7 +19,9 @@ from edged.agent.open_batch import forget_records
 from edged.agent.privacy.matching import Match
 from edged.datasets.archives import read_lines, rewrite, stored_files
 from edged.datasets.layout import Layout, LogKind
+from edged.datasets.sealing import is_sealed
 from edged.datasets.statistics import OTHER, output_name
+from edged.errors import ArchiveDamaged
 
 KINDS: tuple[LogKind, ...] = ("executions", "validations", "outcomes")
 
@@ -28,6 +30,7 @@ class Eraser:
     """One task's subject. ids: of the executions that speak of it, as far as they are known.
 
     outputs: theirs, as statistics name them; without those that executions of others have too.
+    damaged: what cannot be read, and was passed over, in words.
     """
 
     def __init__(
@@ -43,15 +46,16 @@ class Eraser:
         self._matches = matches
         self.ids = set(ids)
         self.outputs = set(outputs)
+        self.damaged: set[str] = set()
 
     def find(self) -> Counter[str]:
         """Learn the executions' ids; return how many lines would go, by kind of log.
 
-        Raises KeyMissing or SealedDamaged where lines are encrypted.
+        Raises KeyMissing where lines are encrypted.
         """
         found: Counter[str] = Counter()
         for _ in range(2):  # a truth may speak of it that its execution does not
-            found = Counter({kind: self._find_in(kind) for kind in KINDS})
+            found = Counter({kind: self._in_each(kind, self._learn) for kind in KINDS})
         return found
 
     def erase(self) -> Counter[str]:
@@ -61,8 +65,7 @@ class Eraser:
         """
         erased: Counter[str] = Counter()
         for kind in KINDS:
-            for path in self._files(kind):
-                erased[kind] += _in_any_form(path, self._rewrite)
+            erased[kind] = self._in_each(kind, self._rewrite)
             erased[kind] += sum(map(self._erase_torn, self._torn(kind)))
         erased["sealed batches"] = self.erase_batches(BatchFolder(self._layout))
         return erased
@@ -89,12 +92,22 @@ class Eraser:
                     erased += gone
         return erased
 
-    def _find_in(self, kind: LogKind) -> int:
-        return sum(_in_any_form(path, self._learn) for path in self._files(kind))
+    def _in_each(self, kind: LogKind, act: Callable[[Path], int]) -> int:
+        """Do it to every file of a log; a damaged archive stays as it is, and is named."""
+        count = 0
+        for path in self._files(kind):
+            try:
+                count += _in_any_form(path, act)
+            except ArchiveDamaged as error:
+                self.damaged.add(str(error))
+        return count
 
     def _learn(self, path: Path) -> int:
+        def pass_over(_line: bytes) -> None:
+            self.damaged.add(f"an encrypted line of {path} cannot be opened")
+
         count = 0
-        for line in read_lines(path, self._layout.keyring):
+        for line in read_lines(path, self._layout.keyring, on_damaged=pass_over):
             record = _parsed(line)
             if record is not None and self._is_meant(record):
                 self._note(record)
@@ -132,7 +145,7 @@ class Eraser:
         needles = [match.text.encode() for match in self._matches]
         needles += [execution_id.encode() for execution_id in self.ids]
         lines = path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if not any(each in line.lower() for each in needles)]
+        kept = [line for line in lines if is_sealed(line) or not _has_any(line, needles)]
         if len(kept) < len(lines):
             path.write_bytes(b"".join(kept))
         return len(lines) - len(kept)
@@ -158,3 +171,8 @@ def _output_names(record: dict[str, Any]) -> set[str]:
     """Return what a record's output is counted under, where that says something of it."""
     is_counted = record.get("status") == "success" and "output" in record
     return {output_name(record["output"])} - {OTHER} if is_counted else set()
+
+
+def _has_any(line: bytes, needles: list[bytes]) -> bool:
+    lowered = line.lower()
+    return any(needle in lowered for needle in needles)

@@ -209,6 +209,9 @@ class Erasures:
         request.passes += 1
         self._close_if_done(request)
         self._folder.add(request)
+        if eraser.damaged:
+            damaged = sorted(eraser.damaged)
+            log.warning("erasure_incomplete", erasure=request.erasure_id, damaged=damaged)
         log.info("erased_here", erasure=request.erasure_id, **_counts(erased))
 
     def _has_grown(self, request: Request) -> bool:

@@ -11,6 +11,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -25,6 +26,7 @@ from edged.files import whole_file
 
 MEMBER_BYTES: Final = 1 << 20  # of lines, before compression
 Change = Callable[[bytes], bytes | None]
+OnDamaged = Callable[[bytes], object]
 
 
 def stored_files(layout: Layout, task: str, kind: LogKind) -> list[tuple[LogName, Path]]:
@@ -34,16 +36,23 @@ def stored_files(layout: Layout, task: str, kind: LogKind) -> list[tuple[LogName
     return [(name, path) for name, path in files if not (name.is_archive and name in live)]
 
 
-def read_lines(path: Path, keyring: Keyring | None, start: int = 0) -> Iterator[bytes]:
+def read_lines(
+    path: Path,
+    keyring: Keyring | None,
+    start: int = 0,
+    *,
+    on_damaged: OnDamaged | None = None,
+) -> Iterator[bytes]:
     """Yield every whole line in clear, without its newline; start: of a file that is no archive.
 
-    Raises OSError or LogUnreadable.
+    on_damaged: gets an envelope that cannot be opened, as it is stored. Raises OSError or
+    LogUnreadable; SealedDamaged only where there is no on_damaged.
     """
     for block in _stored(path, start):
         lines = block.split(b"\n")[:-1]
         if SEALED in block:
             for line in lines:
-                yield from _opened(line, keyring, path)
+                yield from _opened(line, keyring, path, on_damaged)
         else:
             yield from lines
 
@@ -115,6 +124,8 @@ def rewrite(path: Path, change: Change, keyring: Keyring | None) -> int:
     change: takes a line in clear and returns it, another one, or None to leave it out. In a file
     that is still appended to or followed, positions must stay: there a changed line is padded with
     spaces to its old length, one left out becomes `{}`, and one that grew is a ValueError.
+    An envelope that cannot be opened stays there, and is moved from an archive to `<path>.torn`.
+    Raises OSError, KeyMissing or ArchiveDamaged.
     """
     if path.suffix == ".gz":
         return _rewrite_archive(path, change, keyring)
@@ -126,22 +137,28 @@ def _rewrite_archive(path: Path, change: Change, keyring: Keyring | None) -> int
 
     def kept() -> Iterator[bytes]:
         nonlocal changed
-        for line in read_lines(path, keyring):
+        for line in read_lines(path, keyring, on_damaged=partial(_set_aside, path)):
             new = change(line)
             changed += new != line
             if new is not None:
                 yield new
 
-    if any(change(line) != line for line in read_lines(path, keyring)):
+    lines = read_lines(path, keyring, on_damaged=lambda _line: None)
+    if any(change(line) != line for line in lines):
         write_archive(path, kept(), keyring)
     return changed
+
+
+def _set_aside(path: Path, line: bytes) -> None:
+    with path.with_name(path.name + ".torn").open("ab") as aside:
+        aside.write(line + b"\n")
 
 
 def _overwrite(path: Path, change: Change, keyring: Keyring | None) -> int:
     changed, start = 0, 0
     with path.open("r+b") as file:
         for line in _whole_lines(file):
-            inner = opened(line, keyring)
+            inner = _opened(line, keyring, path, lambda _line: None)
             wanted = [b"{}" if (new := change(each)) is None else new for each in inner]
             if wanted != inner:
                 changed += sum(a != b for a, b in zip(wanted, inner, strict=True))
@@ -169,11 +186,16 @@ def _whole_lines(file: BinaryIO) -> Iterator[bytes]:
         yield line[:-1]
 
 
-def _opened(line: bytes, keyring: Keyring | None, path: Path) -> list[bytes]:
+def _opened(
+    line: bytes, keyring: Keyring | None, path: Path, on_damaged: OnDamaged | None
+) -> list[bytes]:
     try:
         return opened(line, keyring)
     except SealedDamaged as error:
-        raise SealedDamaged(source=path, reason=error.facts["reason"]) from error
+        if on_damaged is None:
+            raise SealedDamaged(source=path, reason=error.facts["reason"]) from error
+        on_damaged(line)
+        return []
 
 
 def _gathered(lines: Iterable[bytes]) -> Iterator[bytes]:

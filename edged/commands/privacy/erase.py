@@ -35,7 +35,8 @@ def erase(
 ) -> None:
     """Erase a subject's records from executions, validations, outcomes, archives, sealed batches.
 
-    Prints one JSON object. The running agent looks once more, and asks home to erase the same
+    Prints one JSON object. What cannot be read stays as it is, stands there under `damaged`, and
+    makes the exit code 1. The running agent looks once more, and asks home to erase the same
     executions until home has acknowledged it; state/erasures has the account of it.
     """
     try:
@@ -63,8 +64,15 @@ def erase(
             shown["request"] = str(folder.path_of(request))
     except (LoopaiError, OSError) as error:
         raise refused(_cut_off(error, folder.path_of(request))) from error
-    shown |= {"executions": len(eraser.ids), "erased": dict(counts), "dry_run": dry_run}
+    shown |= {
+        "executions": len(eraser.ids),
+        "erased": dict(counts),
+        "damaged": sorted(eraser.damaged),
+        "dry_run": dry_run,
+    }
     sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
+    if eraser.damaged:
+        raise typer.Exit(1)
 
 
 def carry_out(request: Request, eraser: Eraser, folder: ErasureFolder) -> Counter[str]:

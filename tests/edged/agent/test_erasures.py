@@ -1,14 +1,17 @@
 """What is erased from the files of an edge."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent import erasing as module_of_erasing
 from edged.agent.batches import BatchFolder
-from edged.datasets.archives import archive, stored_files
+from edged.datasets.archives import archive, read_lines, stored_files
 from edged.datasets.layout import Layout
+from edged.datasets.members import pack_member
 from edged.datasets.sealing import Keyring
 from tests.edged.agent.erasing import (
     MARKER,
@@ -139,3 +142,59 @@ def test_a_sealed_batch_that_cannot_be_read_goes_whole(filled):
     erase(filled)
 
     assert list(filled.batches.iterdir()) == []
+
+
+@pytest.fixture
+def damaged(tmp_path) -> tuple[Layout, Path, list[bytes]]:
+    """Encrypted executions in a file, and its lines as they are stored, of which one is damaged."""
+    layout = Layout(tmp_path / "data", Keyring.parse(["ab" * 32]))
+    layout.batches.mkdir(parents=True)
+    for number, text in enumerate((MARKER, "Bee", MARKER, "Bee")):
+        path = write(layout, "executions", TODAY_S, execution(number, text))
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = lines[1][:-12] + b"AAAA" + lines[1][-8:]
+    path.write_bytes(b"".join(lines))
+    return layout, path, lines
+
+
+def test_a_damaged_line_is_passed_over_and_named(damaged):
+    layout, path, lines = damaged
+    found = eraser(layout)
+    found.find()
+
+    erased = found.erase()
+
+    assert erased["executions"] == 2
+    assert found.damaged == {f"an encrypted line of {path} cannot be opened"}
+    assert path.read_bytes().splitlines(keepends=True)[1::2] == lines[1::2]
+
+
+def test_a_damaged_line_of_an_archive_is_set_aside(damaged):
+    layout, path, lines = damaged
+    archived = path.with_name(f"{path.name}.gz")
+    archived.write_bytes(b"".join(pack_member(line, 0) for line in lines))
+    path.unlink()
+    found = eraser(layout)
+    found.find()
+
+    erased = found.erase()
+    again = erase(layout)
+
+    assert (erased["executions"], again["executions"]) == (2, 0)
+    assert found.damaged == {f"an encrypted line of {archived} cannot be opened"}
+    assert list(read_lines(archived, layout.keyring)) == [execution(3, "Bee")[:-1]]
+    assert archived.with_name(f"{archived.name}.torn").read_bytes() == lines[1]
+
+
+def test_a_damaged_archive_stays_and_the_rest_is_erased(filled):
+    [archived] = filled.log("spam", "executions").glob("*.gz")
+    content = archived.read_bytes() + b"rest of a member"
+    archived.write_bytes(content)
+    found = eraser(filled)
+    found.find()
+
+    erased = found.erase()
+
+    assert (erased["executions"], erased["validations"], erased["outcomes"]) == (2, 1, 2)
+    assert [text.partition(" is damaged")[0] for text in found.damaged] == [str(archived)]
+    assert archived.read_bytes() == content

@@ -201,6 +201,22 @@ def test_erase_takes_a_subject_out_and_leaves_a_request(run, data_dir):
     assert Path(answer["request"]).exists()
 
 
+def test_erase_names_what_it_could_not_read(run, data_dir):
+    layout = Layout(data_dir)
+    archived = archive(append(layout, execution(3, "third")), None)
+    append(layout, execution(4, INPUT))
+    with archived.open("ab") as file:
+        file.write(b"rest of a member")
+
+    done = run("erase", "spam", "--match", "$.phone=4155550132", "--data-dir", str(data_dir))
+
+    [answer] = lines(done)
+    assert done.returncode == 1
+    assert answer["erased"]["executions"] == 1
+    assert [text.partition(" is damaged")[0] for text in answer["damaged"]] == [str(archived)]
+    assert Path(answer["request"]).exists()
+
+
 def test_erase_refuses_a_match_that_fits_everything(run, data_dir):
     done = run("erase", "spam", "--match", "a", "--data-dir", str(data_dir))
 
