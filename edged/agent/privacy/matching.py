@@ -15,6 +15,7 @@ from edged.contract.fields import Action, Rule, Trail
 
 PARTS = {"input": "input", "output": "output", "oracle_output": "output", "truth": "output"}
 MIN_CHARS = 3  # "a" would erase everything
+_ROOTS = ("$", "input.", "output.", "input[", "output[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,12 @@ class Match:
     @classmethod
     def parse(cls, written: str) -> "Match":
         """Raises ValueError that says what is wrong with it."""
-        if written.startswith(("$", "input.", "output.", "input[", "output[")):
-            path, equals, value = written.partition("=")
-            if equals:
-                return cls(value.lower(), Rule.parse(path, Action.DROP))
+        path, equals, value = written.partition("=")
+        if path.startswith(_ROOTS) and (equals or _is_path(path)):  # "$100" is a text
+            rule = Rule.parse(path, Action.DROP)
+            if not value.strip():
+                raise ValueError(f"{written!r}: a path needs a value, as in '{path}=VALUE'")
+            return cls(value.lower(), rule)
         if len(written.strip()) < MIN_CHARS:
             raise ValueError(f"{written!r}: at least {MIN_CHARS} characters")
         return cls(written.lower())
@@ -48,6 +51,14 @@ class Match:
             return any(self.text in text for text in _texts(value))
         trail = Trail.begin([self.rule], root)
         return any(self.text == _text(found) for found in _led_to(value, trail))
+
+
+def _is_path(written: str) -> bool:
+    try:
+        Rule.parse(written, Action.DROP)
+    except ValueError:
+        return False
+    return True
 
 
 def _beside(record: Mapping[str, Any]) -> Iterator[Any]:

@@ -224,6 +224,18 @@ def test_erase_refuses_a_match_that_fits_everything(run, data_dir):
     assert b"at least 3 characters" in done.stderr
 
 
+@pytest.mark.parametrize("match", ["$.phone=", "$.phone"])
+def test_erase_refuses_a_path_without_a_value(run, data_dir, match):
+    torn = data_dir / "datasets" / "spam" / "executions" / "2025-11-24.jsonl.torn"
+    torn.write_bytes(b"a tail\n")
+
+    done = run("erase", "spam", "--match", match, "--data-dir", str(data_dir))
+
+    assert done.returncode == 2
+    assert b"a path needs a value" in done.stderr
+    assert torn.read_bytes() == b"a tail\n"
+
+
 def test_an_erasure_that_fails_on_the_way_has_left_the_ids_for_the_agent(run, data_dir):
     large = execution(4, random.Random(1).randbytes(DISK_BYTES).hex())
     path = append(Layout(data_dir), large)

@@ -59,3 +59,13 @@ def test_what_the_edge_itself_says_of_an_error_does_not(written):
 def test_a_match_that_fits_too_much_or_nothing_is_refused(written):
     with pytest.raises(ValueError, match=r"at least|not understood"):
         Match.parse(written)
+
+
+@pytest.mark.parametrize("written", ["$.phone=", "$.phone= ", "$.phone", "input.a[0]", "$..a"])
+def test_a_path_needs_a_value(written):
+    with pytest.raises(ValueError, match=r"a path needs a value, as in '[^=]+=VALUE'"):
+        Match.parse(written)
+
+
+def test_a_text_may_begin_like_a_path():
+    assert Match.parse("$100").is_in({"input": "it cost $100"})
