@@ -27,6 +27,7 @@ from edged.files import whole_file
 MEMBER_BYTES: Final = 1 << 20  # of lines, before compression
 Change = Callable[[bytes], bytes | None]
 OnDamaged = Callable[[bytes], object]
+ERASED: Final = b"{}"  # and spaces, in the place of a line of a live file
 
 
 def stored_files(layout: Layout, task: str, kind: LogKind) -> list[tuple[LogName, Path]]:
@@ -159,7 +160,7 @@ def _overwrite(path: Path, change: Change, keyring: Keyring | None) -> int:
     with path.open("r+b") as file:
         for line in _whole_lines(file):
             inner = _opened(line, keyring, path, lambda _line: None)
-            wanted = [b"{}" if (new := change(each)) is None else new for each in inner]
+            wanted = [ERASED if (new := change(each)) is None else new for each in inner]
             if wanted != inner:
                 changed += sum(a != b for a, b in zip(wanted, inner, strict=True))
                 os.pwrite(file.fileno(), _fitted(line, inner, wanted, keyring), start)

@@ -7,19 +7,28 @@ back what a follower would count again: what comes from a backup comes as archiv
 import hashlib
 import io
 import re
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import count, islice, zip_longest
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from edged.datasets.archives import has_sealed_lines, read_lines, stored_files, write_archive
+from edged.datasets.archives import (
+    ERASED,
+    has_sealed_lines,
+    read_lines,
+    stored_files,
+    write_archive,
+)
+from edged.datasets.known import known_lines
 from edged.datasets.layout import KINDS, Layout, LogKind
 from edged.datasets.naming import LogName
+from edged.datasets.sealing import Keyring
 from edged.errors import ArchiveDamaged, BackupInvalid
 from edged.files import sync_folder, whole_file
 
@@ -55,6 +64,10 @@ class _Entry:
     path: Path
     lines: int
 
+    @property
+    def day(self) -> tuple[str, LogKind, str, str]:
+        return self.task, self.kind, self.name.date, self.name.prefix
+
 
 def export(
     layout: Layout, tasks: Iterable[str], since: str, target: Path, *, clear: bool
@@ -73,7 +86,8 @@ def export(
     ):
         packed = Path(scratch) / "packed.gz"
         for task, kind, name, path in _logs(layout, tasks, since):
-            lines = _pack(path, packed, layout, clear=clear)
+            stored = read_lines(path, layout.keyring)
+            lines = _pack(stored, packed, None if clear else layout.keyring)
             entry = f"datasets/{task}/{kind}/{name.archived}"
             tar.add(packed, entry)
             files.append({"name": entry, "lines": lines, "sha256": _digest(packed)})
@@ -85,15 +99,18 @@ def export(
 
 
 def restore(layout: Layout, source: Path) -> Restored:
-    """Take in a backup, all or nothing that is damaged; what is there already stays as it is.
+    """Take in what a backup has and the logs have not, or nothing of one that is damaged.
 
     Raises BackupInvalid, OSError or LogUnreadable before anything is placed.
     """
     layout.state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=layout.state, prefix="import-") as scratch:
-        entries = list(_unpack(source, Path(scratch), layout))
+        days: dict[object, list[_Entry]] = {}
+        for entry in _unpack(source, Path(scratch), layout):
+            days.setdefault(entry.day, []).append(entry)
+        new = [entry for day in days.values() for entry in _new_of(layout, day)]
         restored = Restored()
-        for entry in entries:
+        for entry in new:
             _place(layout, entry, restored)
     return restored
 
@@ -108,18 +125,18 @@ def _logs(
                     yield task, kind, name, path
 
 
-def _pack(path: Path, packed: Path, layout: Layout, *, clear: bool) -> int:
-    """Write a log as an archive; returns its lines."""
-    lines = 0
+def _pack(lines: Iterable[bytes], packed: Path, keyring: Keyring | None) -> int:
+    """Write lines as an archive; returns how many they were."""
+    number = 0
 
     def counted() -> Iterator[bytes]:
-        nonlocal lines
-        for line in read_lines(path, layout.keyring):
-            lines += 1
+        nonlocal number
+        for line in lines:
+            number += 1
             yield line
 
-    write_archive(packed, counted(), None if clear else layout.keyring)
-    return lines
+    write_archive(packed, counted(), keyring)
+    return number
 
 
 def _unpack(source: Path, scratch: Path, layout: Layout) -> Iterator[_Entry]:
@@ -129,7 +146,8 @@ def _unpack(source: Path, scratch: Path, layout: Layout) -> Iterator[_Entry]:
             listed = orjson.loads(_member(tar, _MANIFEST).read())["files"]
             for number, entry in enumerate(listed):
                 path = scratch / f"{number}.jsonl.gz"
-                path.write_bytes(_member(tar, entry["name"]).read())
+                with path.open("wb") as target:
+                    shutil.copyfileobj(_member(tar, entry["name"]), target)
                 yield _checked(entry, path, layout)
     except _INVALID as error:
         raise BackupInvalid(path=source, reason=str(error) or type(error).__name__) from error
@@ -156,26 +174,31 @@ def _checked(entry: dict[str, Any], path: Path, layout: Layout) -> _Entry:
     return _Entry(found["task"], kind, name, path, lines)
 
 
+def _new_of(layout: Layout, day: list[_Entry]) -> Iterator[_Entry]:
+    """Yield the files of one day with the lines that are not there yet."""
+    there = [path for _, path in _stored_of(layout, day[0])]
+    if not there:
+        yield from day
+        return
+    lines = chain.from_iterable(read_lines(path, layout.keyring) for path in there)
+    with known_lines(day[0].path.with_suffix(".known"), lines) as is_known:
+        for entry in day:
+            new = (line for line in read_lines(entry.path, layout.keyring) if not is_known(line))
+            left = (line for line in new if line.strip() != ERASED)
+            path = entry.path.with_name(f"new-{entry.path.name}")
+            yield replace(entry, path=path, lines=_pack(left, path, layout.keyring))
+
+
 def _place(layout: Layout, entry: _Entry, restored: Restored) -> None:
-    """Move one file to a free name, unless its lines are there."""
-    folder = layout.log(entry.task, entry.kind)
-    folder.mkdir(parents=True, exist_ok=True)
-    there = [
-        (name, path)
-        for name, path in stored_files(layout, entry.task, entry.kind)
-        if (name.date, name.prefix) == (entry.name.date, entry.name.prefix)
-    ]
-    if any(_begins_with(path, entry.path, layout) for _, path in there):
+    """Move one file to a free name, if there is anything new in it."""
+    if not entry.lines:
         restored.present += 1
         return
-    taken = {name.index for name, _ in there}
+    folder = layout.log(entry.task, entry.kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = {name.index for name, _ in _stored_of(layout, entry)}
     index = next(index for index in count(IMPORTED) if index not in taken)
-    older = [  # of an earlier backup, taken before the day was over
-        (name, path)
-        for name, path in there
-        if name.index >= IMPORTED and _begins_with(entry.path, path, layout)
-    ]
-    name = older[0][0] if older else replace(entry.name, index=index)
+    name = replace(entry.name, index=index)
     if layout.keyring is not None and not has_sealed_lines(entry.path):
         write_archive(folder / str(name), read_lines(entry.path, layout.keyring), layout.keyring)
     else:
@@ -186,12 +209,10 @@ def _place(layout: Layout, entry: _Entry, restored: Restored) -> None:
     restored.dates.add(name.date)
 
 
-def _begins_with(whole: Path, part: Path, layout: Layout) -> bool:
-    """Say whether all lines of one file are the first lines of another."""
-    lines = sum(1 for _ in read_lines(part, layout.keyring))
-    first = islice(read_lines(whole, layout.keyring), lines)
-    pairs = zip_longest(first, read_lines(part, layout.keyring))
-    return all(one == other for one, other in pairs)
+def _stored_of(layout: Layout, entry: _Entry) -> list[tuple[LogName, Path]]:
+    """Return the files of an entry's day that are there."""
+    stored = stored_files(layout, entry.task, entry.kind)
+    return [(name, path) for name, path in stored if (name.date, name.prefix) == entry.day[2:]]
 
 
 def _digest(path: Path) -> str:

@@ -54,10 +54,10 @@ def import_(
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Bring a backup's logs back; lines that are here already stay as they are.
+    """Bring a backup's logs back, without the lines that are here already.
 
-    They come as archives, so nothing is sampled, counted or sent a second time. A backup that is
-    damaged changes nothing.
+    They come as archives, so nothing is sampled, counted or sent a second time. What was erased
+    since comes back too: repeat the erasure. A backup that is damaged changes nothing.
     """
     deployment = read_deployment(config, data_dir)
     try:

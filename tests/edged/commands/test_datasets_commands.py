@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from edged.datasets.archives import archive, stored_files
+from edged.datasets.archives import archive, rewrite, stored_files
 from edged.datasets.layout import Layout
 from edged.datasets.members import pack_member
 from edged.datasets.sealing import Keyring
@@ -240,7 +241,38 @@ def test_a_backup_comes_back_over_itself_without_doubling(run, layout, keys):
     assert json.loads(run("stats", "spam", "--json", keys=keys).stdout)["executions"] == 6
 
 
-def test_a_later_backup_of_a_day_takes_the_place_of_an_earlier_one(run, layout, keys):
+def test_a_backup_after_an_erasure_brings_back_what_was_erased_and_doubles_nothing(
+    run, layout, keys
+):
+    run("export", "backup.tar", keys=keys)
+    for _, path in stored_files(layout, "spam", "executions"):  # an archive, and a live file
+        rewrite(path, lambda line: None if is_of("1", "4")(line) else line, layout.keyring)
+
+    first, second = (run("import", "backup.tar", "--json", keys=keys) for _ in range(2))
+
+    shown = [line for line in run("cat", "spam", keys=keys).stdout.splitlines() if "input" in line]
+    assert json.loads(first.stdout) == {"placed": 2, "present": 0, "lines": 2}
+    assert json.loads(second.stdout) == {"placed": 0, "present": 2, "lines": 0}
+    assert sorted(json.loads(line)["input"]["text"] for line in shown) == [*"012345"]
+    assert json.loads(run("stats", "spam", "--json", keys=keys).stdout)["executions"] == 6
+
+
+def test_a_line_that_was_erased_before_the_backup_stays_away(run, layout, keys, tmp_path):
+    _, (_, today) = stored_files(layout, "spam", "executions")
+    run("export", "whole.tar", keys=keys)
+    rewrite(today, lambda line: None if is_of("4")(line) else line, layout.keyring)
+    run("export", "erased.tar", keys=keys)
+    for name in ("whole.tar", "erased.tar"):
+        done = run("import", name, "--json", keys=keys, folder="other")
+
+    assert json.loads(done.stdout) == {"placed": 0, "present": 2, "lines": 0}
+
+
+def is_of(*texts: str) -> Callable[[bytes], bool]:
+    return lambda line: any(b'{"text": "%s"}' % text.encode() in line for text in texts)
+
+
+def test_a_later_backup_of_a_day_adds_what_an_earlier_one_had_not(run, layout, keys):
     run("export", "noon.tar", keys=keys)
     log = ExecutionLog(layout, FakeClock(time.time()))
     log.append(4)
