@@ -191,10 +191,10 @@ def _opened(
     line: bytes, keyring: Keyring | None, path: Path, on_damaged: OnDamaged | None
 ) -> list[bytes]:
     try:
-        return opened(line, keyring)
-    except SealedDamaged as error:
+        return opened(line, keyring, path)
+    except SealedDamaged:
         if on_damaged is None:
-            raise SealedDamaged(source=path, reason=error.facts["reason"]) from error
+            raise
         on_damaged(line)
         return []
 

@@ -54,8 +54,8 @@ class Keyring:
         salt = os.urandom(16)
         return Sealer(self._first, salt, self._derived(self._first, salt))
 
-    def open(self, line: bytes) -> list[bytes]:
-        """Return the lines in an envelope. Raises KeyMissing or SealedDamaged."""
+    def open(self, line: bytes, source: object = "the log") -> list[bytes]:
+        """Return the lines in an envelope; source: of it. Raises KeyMissing or SealedDamaged."""
         try:
             sealed = a2b_base64(line[len(SEALED) : line.rindex(_SUFFIX)], strict_mode=True)
             kind, key_id, salt, counter = _HEADER.unpack_from(sealed)
@@ -64,9 +64,9 @@ class Keyring:
             nonce, header = _nonce(counter), sealed[: _HEADER.size]
             content = self._derived(key_id, salt).decrypt(nonce, sealed[_HEADER.size :], header)
         except (ValueError, struct.error) as error:
-            raise SealedDamaged(source="the log", reason="it is no envelope") from error
+            raise SealedDamaged(source=source, reason="it is no envelope") from error
         except InvalidTag as error:
-            raise SealedDamaged(source="the log", reason="it was changed") from error
+            raise SealedDamaged(source=source, reason="it was changed") from error
         return (zlib.decompress(content) if kind == _DEFLATED else content).split(b"\n")[:-1]
 
     def is_current(self, line: bytes) -> bool:
@@ -106,7 +106,7 @@ def is_sealed(line: bytes) -> bool:
     return line.startswith(SEALED)
 
 
-def opened(line: bytes, keyring: Keyring | None) -> list[bytes]:
+def opened(line: bytes, keyring: Keyring | None, source: object = "the log") -> list[bytes]:
     """Return what a line of a log stands for: itself, or the lines in its envelope.
 
     Raises KeyMissing or SealedDamaged.
@@ -115,7 +115,7 @@ def opened(line: bytes, keyring: Keyring | None) -> list[bytes]:
         return [line]
     if keyring is None:
         raise KeyMissing(key="a key")
-    return keyring.open(line)
+    return keyring.open(line, source)
 
 
 def _nonce(counter: int) -> bytes:

@@ -1,7 +1,7 @@
 """What a day's executions came to: counts and latency sketches by arm, that add up over days.
 
 Pure but for `StatisticsFiles`. Used by: the agent, which keeps `analytics/daily-stats-<date>.json`,
-and by `edged datasets`. Never: leaves this machine; outputs stand here in clear.
+and by `edged datasets`. Never: leaves this machine; the names of outputs stand here.
 
 A file of statistics also says up to where each file of its day was counted, so it is its own
 checkpoint: whoever reads it adds what came since, and nothing is counted twice.
@@ -19,6 +19,8 @@ import orjson
 from edged.datasets.follower import Positions
 from edged.datasets.latencies import Latencies
 from edged.datasets.layout import Layout
+from edged.datasets.sealing import opened
+from edged.errors import LogUnreadable
 from edged.files import write_whole
 
 CONFIDENCE_BINS: Final = 10
@@ -137,20 +139,21 @@ class Statistics:
 
 
 class StatisticsFiles:
-    """analytics/daily-stats-<date>.json of every task."""
+    """analytics/daily-stats-<date>.json of every task, sealed where logs are encrypted."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._seal = layout.keyring.sealer().seal if layout.keyring else None
 
     def read(self, task: str, date: str) -> Statistics:
         """Return what was counted of a day so far; one that cannot be read is counted anew."""
         try:
-            return Statistics.from_json(orjson.loads(self._path(task, date).read_bytes()))
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return Statistics.from_json(orjson.loads(self._opened(self.path(task, date))))
+        except (FileNotFoundError, LogUnreadable, ValueError, KeyError, TypeError):
             return Statistics()
 
     def write(self, task: str, date: str, statistics: Statistics) -> None:
-        path = self._path(task, date)
+        path = self.path(task, date)
         path.parent.mkdir(parents=True, exist_ok=True)
         document = {
             "task": task,
@@ -158,15 +161,31 @@ class StatisticsFiles:
             **statistics.as_json(),
             "positions": statistics.positions,
         }
-        write_whole(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
+        self._write(path, orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
     def dates(self, task: str) -> set[str]:
         """Return the days that have a file."""
         paths = self._layout.analytics(task).glob(f"{_PREFIX}*.json")
         return {path.stem.removeprefix(_PREFIX) for path in paths}
 
-    def _path(self, task: str, date: str) -> Path:
+    def is_current(self, task: str, date: str) -> bool:
+        """Say whether a day's file is sealed under the first key."""
+        keyring = self._layout.keyring
+        return keyring is not None and keyring.is_current(self.path(task, date).read_bytes())
+
+    def rekey(self, task: str, date: str) -> None:
+        """Seal a day's file under the first key. Raises OSError or LogUnreadable."""
+        path = self.path(task, date)
+        self._write(path, self._opened(path))
+
+    def path(self, task: str, date: str) -> Path:
         return self._layout.analytics(task) / f"{_PREFIX}{date}.json"
+
+    def _opened(self, path: Path) -> bytes:
+        return b"\n".join(opened(path.read_bytes(), self._layout.keyring, path))
+
+    def _write(self, path: Path, content: bytes) -> None:
+        write_whole(path, self._seal(content + b"\n") if self._seal else content)
 
 
 def _counts(arm: ArmStatistics) -> dict[str, Any]:

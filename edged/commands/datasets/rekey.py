@@ -1,4 +1,4 @@
-"""`edged datasets rekey`: bring archives under the first key, so that older ones can be let go."""
+"""`edged datasets rekey`: bring what is kept under the first key, so that older ones can go."""
 
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from edged.commands.datasets.window import AsJson, open_layout, tasks_of
 from edged.commands.settings import Config, DataDir, refused
 from edged.datasets.archives import is_current, read_lines, stored_files, write_archive
 from edged.datasets.layout import KINDS, Layout
+from edged.datasets.statistics import StatisticsFiles
 from edged.errors import LogUnreadable
 
 
 def rekey(as_json: AsJson = False, config: Config = None, data_dir: DataDir = None) -> None:
-    """Encrypt every archive anew under the first key of storage.encryption.
+    """Encrypt every archive, and the statistics, under the first key of storage.encryption.
 
     To rotate: put the new key first, restart, wait until the days written before are archived, run
     this until it says that nothing waits, and take the old key out. Without a key nothing is done.
@@ -26,22 +27,40 @@ def rekey(as_json: AsJson = False, config: Config = None, data_dir: DataDir = No
         report = _rekey(layout)
     except (OSError, LogUnreadable) as error:
         raise refused(error) from error
-    words = f"{report['rewritten']} archives rewritten; {len(report['waiting'])} files wait"
+    words = f"{report['rewritten']} files rewritten; {len(report['waiting'])} files wait"
     typer.echo(orjson.dumps(report) if as_json else words)
 
 
 def _rekey(layout: Layout) -> dict[str, Any]:
-    rewritten = 0
-    waiting: list[str] = []
+    rewritten: list[Path] = []
+    waiting: list[Path] = []  # still appended to, followed or counted
     for path in _files(layout):
         if is_current(path, layout.keyring):
             continue
         if path.suffix == ".gz":
             write_archive(path, read_lines(path, layout.keyring), layout.keyring)
-            rewritten += 1
+            rewritten.append(path)
         else:
-            waiting.append(str(path))  # still appended to or followed
-    return {"rewritten": rewritten, "waiting": waiting}
+            waiting.append(path)
+    for task in tasks_of(layout):
+        _rekey_statistics(layout, task, rewritten, waiting)
+    return {"rewritten": len(rewritten), "waiting": [str(path) for path in waiting]}
+
+
+def _rekey_statistics(
+    layout: Layout, task: str, rewritten: list[Path], waiting: list[Path]
+) -> None:
+    stored = stored_files(layout, task, "executions")
+    counted = {name.date for name, _ in stored if not name.is_archive}
+    files = StatisticsFiles(layout)
+    for date in sorted(files.dates(task)):
+        if files.is_current(task, date):
+            continue
+        if date in counted:
+            waiting.append(files.path(task, date))
+        else:
+            files.rekey(task, date)
+            rewritten.append(files.path(task, date))
 
 
 def _files(layout: Layout) -> list[Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edged.datasets.archives import archive, rewrite, stored_files
+from edged.datasets.counting import DayCounter
 from edged.datasets.layout import Layout
 from edged.datasets.members import pack_member
 from edged.datasets.sealing import Keyring
@@ -335,3 +336,24 @@ def test_keys_rotate_until_nothing_needs_the_old_one(run, layout):
     assert (first["rewritten"], len(first["waiting"])) == (1, 1)
     assert (second["rewritten"], second["waiting"]) == (0, [])
     assert len(shown.stdout.splitlines()) == 6
+
+
+@pytest.mark.parametrize("keys", [KEY], indirect=True)
+def test_the_statistics_are_encrypted_and_their_keys_rotate_too(run, layout):
+    counter = DayCounter(layout)
+    counter.count()
+    counter.save()
+    both = f"{NEWER},{KEY}"
+    first = json.loads(run("rekey", "--json", keys=both).stdout)
+    _, (_, today) = stored_files(layout, "spam", "executions")
+    archive(today, Keyring.parse(both.split(",")))
+
+    second = json.loads(run("rekey", "--json", keys=both).stdout)
+    shown = run("stats", "spam", "--json", keys=NEWER)
+
+    [path] = layout.analytics("spam").iterdir()
+    assert (first["rewritten"], first["waiting"]) == (1, [str(today), str(path)])
+    assert (second["rewritten"], second["waiting"]) == (1, [])
+    assert json.loads(shown.stdout)["outputs"] == {'"ham"': 3, '"spam"': 2}
+    assert b'"spam"' not in path.read_bytes()
+    assert Keyring.parse([NEWER]).is_current(path.read_bytes())

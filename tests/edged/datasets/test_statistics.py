@@ -11,8 +11,9 @@ from edged.datasets.archives import archive, stored_files, write_archive
 from edged.datasets.counting import DayCounter, statistics_of
 from edged.datasets.latencies import ACCURACY, QUANTILES, Latencies
 from edged.datasets.layout import Layout
-from edged.datasets.sealing import Keyring
+from edged.datasets.sealing import Keyring, is_sealed, opened
 from edged.datasets.statistics import MAX_OUTPUTS, OTHER, Statistics
+from edged.errors import KeyMissing
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
 
@@ -45,7 +46,8 @@ def count_and_save(layout: Layout) -> None:
 
 
 def saved(layout: Layout, date: str = "2026-11-23") -> dict:
-    return json.loads((layout.analytics("spam") / f"daily-stats-{date}.json").read_text())
+    content = (layout.analytics("spam") / f"daily-stats-{date}.json").read_bytes()
+    return json.loads(b"\n".join(opened(content, layout.keyring)))
 
 
 def sketch_of(latencies_ms: list[float]) -> Latencies:
@@ -201,3 +203,37 @@ def test_outputs_of_many_kinds_are_bounded():
     assert len(outputs) == MAX_OUTPUTS + 1
     assert outputs[OTHER] == MAX_OUTPUTS * 4
     assert sum(outputs.values()) == MAX_OUTPUTS * 6
+
+
+def test_beside_an_encrypted_log_no_output_stands_in_clear(layout, executions):
+    executions.append(3, output_json=b'"ann@example.com"')
+    count_and_save(layout)
+
+    [path] = layout.analytics("spam").iterdir()
+
+    assert (b"ann@example.com" in path.read_bytes()) == (layout.keyring is None)
+    assert saved(layout)["outputs"] == {'"ann@example.com"': 3}
+
+
+def test_without_the_key_nothing_is_counted_as_nothing(tmp_path, clock):
+    layout = Layout(tmp_path, Keyring([b"k" * 32]))
+    log = ExecutionLog(layout, clock)
+    log.append(3)
+    log.close()
+    count_and_save(layout)
+    archive(stored_files(layout, "spam", "executions")[0][1], layout.keyring)
+
+    with pytest.raises(KeyMissing):
+        statistics_of(Layout(tmp_path), "spam", "2026-11-01")
+
+
+def test_statistics_from_before_encryption_are_read_and_go_on_encrypted(tmp_path, clock):
+    plain, encrypted = Layout(tmp_path), Layout(tmp_path, Keyring([b"k" * 32]))
+    for layout in (plain, encrypted):
+        log = ExecutionLog(layout, clock)
+        log.append(3)
+        log.close()
+        count_and_save(layout)
+
+    assert saved(encrypted)["executions"] == 6
+    assert is_sealed(next(encrypted.analytics("spam").iterdir()).read_bytes())
