@@ -3,7 +3,7 @@
 Used by: the verbs. Never: changes anything.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -44,5 +44,6 @@ def tasks_of(layout: Layout) -> list[str]:
 
 
 def since(days: int) -> str:
-    """Return the first date of the window."""
-    return (datetime.now(UTC).date() - timedelta(days=days - 1)).isoformat()
+    """Return the first date of the window; of one that is longer than history, the first of all."""
+    first = datetime.now(UTC).date().toordinal() - days + 1
+    return date.fromordinal(max(first, date.min.toordinal())).isoformat()

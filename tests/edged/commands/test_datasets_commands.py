@@ -220,6 +220,14 @@ def test_keys_do_not_rotate_past_a_damaged_line(run, layout):
     assert f"an encrypted line of {archived} cannot be opened" in done.stderr
 
 
+@pytest.mark.parametrize("verb", [*LOOKS, "export"])
+@pytest.mark.parametrize("days", ["9999999", "99999999999999999999"])
+def test_a_window_may_be_longer_than_history(run, layout, keys, verb, days):
+    done = run(verb, "backup.tar" if verb == "export" else "spam", "--days", days, keys=keys)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_backup_comes_back_on_another_edge(run, layout, keys, tmp_path):
     exported = run("export", "backup.tar", "--json", keys=keys)
 
