@@ -5,6 +5,7 @@ nothing decrypted touches the disk. Never: writes into the data_dir.
 """
 
 import os
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 LATEST = "SELECT * FROM executions ORDER BY timestamp DESC LIMIT 20"
+INTEGER_BITS = 63  # what orjson takes; DuckDB sums integers to more
 _COMMON = "task VARCHAR, version INTEGER, arm VARCHAR, status VARCHAR, confidence DOUBLE"
 COLUMNS: dict[LogKind, str] = {
     "executions": (
@@ -62,16 +64,18 @@ def query(
         raise refused("query needs DuckDB: pip install 'loopai[analytics]'") from error
     try:
         with duckdb.connect() as connection:
-            for kind in [kind for kind in COLUMNS if kind in sql]:
+            for kind in [kind for kind in COLUMNS if kind in sql.lower()]:
                 _make_view(connection, layout, task, kind, since(days))
             found = connection.execute(sql)
-            columns = [(str(column[0]), str(column[1])) for column in found.description or ()]
+            columns = found.description or []
             rows = found.fetchall()
     except (duckdb.Error, OSError, LogUnreadable) as error:
         raise refused(" ".join(str(error).split())) from error
-    names = [name for name, _ in columns]
+    names = _distinct([str(column[0]) for column in columns])
     if as_json:
-        document = {"columns": names, "rows": [_object(columns, row) for row in rows]}
+        kinds = [str(column[1]) for column in columns]
+        objects = [dict(zip(names, map(_value, kinds, row), strict=True)) for row in rows]
+        document = {"columns": names, "rows": objects}
         typer.echo(orjson.dumps(document, default=str))
     else:
         typer.echo("\n".join("\t".join(map(str, row)) for row in (names, *rows)))
@@ -110,9 +114,26 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _object(columns: list[tuple[str, str]], row: tuple[Any, ...]) -> dict[str, Any]:
-    """Return a row as JSON has it; DuckDB gives JSON columns as text."""
-    return {
-        name: orjson.loads(value) if kind == "JSON" and value is not None else value
-        for (name, kind), value in zip(columns, row, strict=True)
-    }
+def _distinct(names: list[str]) -> list[str]:
+    """Number the names that come again, so that each has a place in an object."""
+    distinct: list[str] = []
+    for name in names:
+        numbered = chain([name], (f"{name}_{number}" for number in count(1)))
+        distinct.append(next(each for each in numbered if each not in distinct))
+    return distinct
+
+
+def _value(kind: str, value: Any) -> Any:
+    """Return a value as JSON has it; DuckDB gives JSON columns as text."""
+    return orjson.loads(value) if kind == "JSON" and value is not None else _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with texts as keys and with integers of any size."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, int) and value.bit_length() > INTEGER_BITS:
+        return orjson.Fragment(str(value))
+    return value
