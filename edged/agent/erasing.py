@@ -142,8 +142,7 @@ class Eraser:
 
     def _erase_torn(self, path: Path) -> int:
         """Erase from what a crash left of a line; it has no form, so its text decides."""
-        needles = [match.text.encode() for match in self._matches]
-        needles += [execution_id.encode() for execution_id in self.ids]
+        needles = [match.text for match in self._matches] + sorted(self.ids)
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if is_sealed(line) or not _has_any(line, needles)]
         if len(kept) < len(lines):
@@ -173,6 +172,6 @@ def _output_names(record: dict[str, Any]) -> set[str]:
     return {output_name(record["output"])} - {OTHER} if is_counted else set()
 
 
-def _has_any(line: bytes, needles: list[bytes]) -> bool:
-    lowered = line.lower()
-    return any(needle in lowered for needle in needles)
+def _has_any(line: bytes, needles: list[str]) -> bool:
+    text = line.decode(errors="replace").lower()
+    return any(needle in text for needle in needles)

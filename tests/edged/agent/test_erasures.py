@@ -198,3 +198,13 @@ def test_a_damaged_archive_stays_and_the_rest_is_erased(filled):
     assert (erased["executions"], erased["validations"], erased["outcomes"]) == (2, 1, 2)
     assert [text.partition(" is damaged")[0] for text in found.damaged] == [str(archived)]
     assert archived.read_bytes() == content
+
+
+def test_a_torn_line_speaks_of_the_subject_whatever_its_letters(filled):
+    torn = filled.log("spam", "outcomes") / "2025-11-24.jsonl.torn"
+    torn.write_bytes(b'%s\n{"truth":"Bee \xff\n' % '{"truth":"ÄNN MÖRKER"'.encode())
+
+    erased = eraser(filled, "Änn Mörker").erase()
+
+    assert erased["outcomes"] == 1
+    assert torn.read_bytes().startswith(b'{"truth":"Bee ')
