@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from edged.datasets.layout import KINDS, Layout
-from edged.datasets.naming import LogName
+from edged.datasets.naming import LogName, is_date
 from edged.datasets.retention import StoredFile
 
 OTHER_KINDS: Final = ("analytics", "audit")
@@ -55,7 +55,7 @@ def _files(folder: Path, task: str, kind: str, today: date) -> Iterator[StoredFi
 def _dated(name: str) -> LogName | None:
     """Return the day of a torn tail or of statistics."""
     found = _DATE.search(name)
-    return LogName(found[0]) if found else None
+    return LogName(found[0]) if found and is_date(found[0]) else None
 
 
 def read_size(path: Path) -> int:

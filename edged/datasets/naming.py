@@ -6,6 +6,7 @@ the next one counts up. `.jsonl` is still followed; `.jsonl.gz` is an archive, a
 
 import re
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 _NAME = re.compile(
@@ -26,7 +27,7 @@ class LogName:
     def parse(cls, name: str) -> "LogName | None":
         """Return None for what is no file of a log."""
         found = _NAME.fullmatch(name)
-        if found is None:
+        if found is None or not is_date(found["date"]):
             return None
         return cls(
             found["date"], int(found["index"] or 0), found["prefix"], found["gz"] is not None
@@ -39,6 +40,14 @@ class LogName:
     @property
     def archived(self) -> "LogName":
         return replace(self, is_archive=True)
+
+
+def is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def log_files(folder: Path) -> list[tuple[LogName, Path]]:
