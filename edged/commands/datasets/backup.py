@@ -39,7 +39,8 @@ def export(
         raise refused(f"{target} exists; name a new file")
     try:
         first = since(days) if days else EVER
-        manifest = backup.export(layout, task or known, first, target, clear=clear)
+        wanted = dict.fromkeys(task or known)
+        manifest = backup.export(layout, wanted, first, target, clear=clear)
     except (OSError, LogUnreadable) as error:
         raise refused(error) from error
     lines = sum(file["lines"] for file in manifest["files"])

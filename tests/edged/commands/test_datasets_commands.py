@@ -262,6 +262,12 @@ def test_a_backup_comes_back_on_another_edge(run, layout, keys, tmp_path):
     assert followed == []  # nothing is counted or sent a second time
 
 
+def test_a_task_that_is_named_twice_is_in_a_backup_once(run, layout, keys):
+    done = run("export", "backup.tar", "--task", "spam", "--task", "spam", "--json", keys=keys)
+
+    assert json.loads(done.stdout)["lines"] == 6
+
+
 def test_a_backup_comes_back_over_itself_without_doubling(run, layout, keys):
     run("export", "backup.tar", keys=keys)
 
