@@ -1,0 +1,3 @@
+"""Two keys for encryption at rest."""
+
+KEY, NEWER = "11" * 32, "22" * 32
