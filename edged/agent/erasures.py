@@ -26,6 +26,7 @@ from edged.agent.batches import BatchFolder
 from edged.agent.erasing import Eraser
 from edged.agent.privacy.matching import Match
 from edged.datasets.layout import Layout
+from edged.errors import LogUnreadable
 from edged.files import write_whole
 
 log = structlog.get_logger()
@@ -159,7 +160,7 @@ class Erasures:
     async def run(self) -> None:
         while True:
             for request in self._folder.left_requests():
-                await self._see_through(request)
+                await self._attempt(request)
             await asyncio.sleep(LOOK_S)
 
     async def ask_home(self, put: Put) -> None:
@@ -180,6 +181,16 @@ class Erasures:
                     request.erased_at_home += ack.erased
                 self._close_if_done(request)
                 self._folder.add(request)
+
+    async def _attempt(self, request: Request) -> None:
+        """One request's trouble is not the others'; it is tried again in a minute."""
+        try:
+            await self._see_through(request)
+        except (LogUnreadable, ValueError) as error:
+            self._found_s[request.erasure_id] = time.monotonic()
+            # A match that is not understood is quoted by its error, and is not to be logged.
+            reason = str(error) if isinstance(error, LogUnreadable) else type(error).__name__
+            log.error("erasure_failed", erasure=request.erasure_id, reason=reason)
 
     async def _see_through(self, request: Request) -> None:
         first_s = self._found_s.get(request.erasure_id)

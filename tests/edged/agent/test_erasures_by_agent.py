@@ -1,5 +1,6 @@
 """How the agent sees an erasure through, here and at home."""
 
+import asyncio
 import errno
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ from tests.edged.agent.erasing import (
     validation,
     write,
 )
+from tests.fakes.validating import until
 
 
 @pytest.mark.usefixtures("request_")
@@ -185,3 +187,24 @@ async def test_an_open_batch_forgets_and_takes_no_more(layout, make_releaser, re
     batch = wire.TelemetryBatch.FromString(folder.read(1))
     assert [each.execution_id for each in batch.executions] == [identifier(4)]
     assert MARKER.encode() not in batch.SerializeToString()
+
+
+async def test_a_request_that_cannot_be_worked_off_holds_up_no_other(filled):
+    folder = ErasureFolder(filled)
+    for erasure_id, match in (("e0", "$.phone="), ("e1", MARKER)):
+        request = Request(
+            erasure_id=erasure_id,
+            task="spam",
+            matches=[match],
+            execution_ids=[],
+            requested_at=time.time(),
+        )
+        folder.add(request)
+    erasures = Erasures(filled, BatchFolder(filled), [], has_home=False)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(erasures.run())
+        await until(lambda: any(each.passes for each in folder.open_requests()))
+        running.cancel()
+
+    assert {each.erasure_id: each.passes for each in folder.open_requests()} == {"e0": 0, "e1": 1}
