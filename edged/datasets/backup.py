@@ -10,6 +10,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
@@ -35,15 +36,6 @@ from edged.files import sync_folder, whole_file
 IMPORTED: Final = 1_000  # the first index of files from a backup; no writer counts so far
 _MANIFEST: Final = "manifest.json"
 _ENTRY: Final = re.compile(r"datasets/(?P<task>[a-z0-9-]{1,63})/(?P<kind>[a-z]+)/(?P<name>[^/]+)")
-_INVALID: Final = (  # what a file that is no backup raises
-    tarfile.TarError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    ArchiveDamaged,
-)
 
 
 @dataclass(slots=True)
@@ -149,12 +141,19 @@ def _unpack(source: Path, scratch: Path, layout: Layout) -> Iterator[_Entry]:
                 with path.open("wb") as target:
                     shutil.copyfileobj(_member(tar, entry["name"]), target)
                 yield _checked(entry, path, layout)
-    except _INVALID as error:
-        raise BackupInvalid(path=source, reason=str(error) or type(error).__name__) from error
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise BackupInvalid(path=source, reason="it is no whole tar file") from error
+    except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
+        raise BackupInvalid(path=source, reason="its manifest is not understood") from error
+    except (ValueError, ArchiveDamaged) as error:
+        raise BackupInvalid(path=source, reason=str(error)) from error
 
 
 def _member(tar: tarfile.TarFile, name: str) -> Any:
-    member = tar.extractfile(name)
+    try:
+        member = tar.extractfile(name)
+    except KeyError as error:
+        raise ValueError(f"it has no {name}") from error
     if member is None:
         raise ValueError(f"{name} is no file")
     return member

@@ -67,6 +67,8 @@ def query(
             for kind in [kind for kind in COLUMNS if kind in sql.lower()]:
                 _make_view(connection, layout, task, kind, since(days))
             found = connection.execute(sql)
+            if found is None:
+                raise refused("the query is empty")
             columns = found.description or []
             rows = found.fetchall()
     except (duckdb.Error, OSError, LogUnreadable) as error:
@@ -124,8 +126,13 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _value(kind: str, value: Any) -> Any:
-    """Return a value as JSON has it; DuckDB gives JSON columns as text."""
-    return orjson.loads(value) if kind == "JSON" and value is not None else _plain(value)
+    """Return a value as JSON has it; DuckDB gives JSON columns as text, and takes NaN for JSON."""
+    if kind != "JSON" or value is None:
+        return _plain(value)
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
 
 
 def _plain(value: Any) -> Any:

@@ -45,7 +45,8 @@ def erase(
     except ValueError as error:
         raise refused(f"--match: {error}") from error
     layout = read_deployment(config, data_dir).storage.layout
-    if not any(layout.log(task, kind).is_dir() for kind in KINDS):
+    logs = [path for path in layout.datasets.glob("*/*") if path.name in KINDS and path.is_dir()]
+    if task not in {path.parent.name for path in logs}:
         raise refused(f"{layout.data_dir} has no data of {task}")
     request = Request(
         erasure_id=str(uuid4()),

@@ -217,6 +217,13 @@ def test_erase_names_what_it_could_not_read(run, data_dir):
     assert Path(answer["request"]).exists()
 
 
+def test_erase_wants_a_task_and_no_path(run, data_dir):
+    done = run("erase", "../datasets/spam", "--match", "$.a=1", "--data-dir", str(data_dir))
+
+    assert done.returncode == 2
+    assert b"has no data of ../datasets/spam" in done.stderr
+
+
 def test_erase_refuses_a_match_that_fits_everything(run, data_dir):
     done = run("erase", "spam", "--match", "a", "--data-dir", str(data_dir))
 

@@ -1,11 +1,19 @@
 """`edged datasets export` and `import`."""
 
+import gzip
+import io
 import json
 import tarfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from edged.datasets.archives import rewrite, stored_files
+from edged.datasets.backup import restore
+from edged.datasets.layout import Layout
+from edged.errors import BackupInvalid
 from tests.edged.commands.datasets.keys import KEY
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
@@ -117,3 +125,40 @@ def test_a_backup_cannot_write_outside_of_datasets(run, layout, tmp_path):
     assert done.returncode == 2
     assert "is no file of a dataset" in done.stderr
     assert not list(tmp_path.rglob("evil/*"))
+
+
+def write_tar(path: Path, **contents: bytes) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content in contents.items():
+            header = tarfile.TarInfo(f"{name}.json")
+            header.size = len(content)
+            tar.addfile(header, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("manifest", "reason"),
+    [
+        *((text, "its manifest is not understood") for text in (b"{", b"{}", b"[]")),
+        (b'{"files": [{"name": 5}]}', "its manifest is not understood"),
+        (b'{"files": [{"name": "absent"}]}', "it has no absent"),
+    ],
+)
+def test_a_backup_with_an_odd_manifest_is_refused(tmp_path, manifest, reason):
+    source = write_tar(tmp_path / "odd.tar", manifest=manifest)
+
+    with pytest.raises(BackupInvalid, match=reason):
+        restore(Layout(tmp_path / "data"), source)
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar", gzip.compress(bytes(5_000))[:-12]])
+def test_what_is_no_backup_is_refused_in_one_line(tmp_path, content):
+    source = tmp_path / "odd.tar"
+    source.write_bytes(content)
+
+    with pytest.raises(
+        BackupInvalid, match=r"it is no whole tar file|it has no manifest"
+    ) as caught:
+        restore(Layout(tmp_path / "data"), source)
+
+    assert "\n" not in str(caught.value)

@@ -39,6 +39,7 @@ def test_a_querys_tables_have_no_case(run, layout, keys):
         ("SELECT MAP {1: 'x', 2: 'y'} AS m", {"m": {"1": "x", "2": "y"}}),
         ("SELECT [MAP {1.5: {'s': 1}}] AS m", {"m": [{"1.5": {"s": 1}}]}),
         (f"SELECT {2**126} AS large, {2**63} AS n", {"large": 2**126, "n": 2**63}),
+        ("SELECT 'NaN'::JSON AS x", {"x": "NaN"}),
     ],
 )
 def test_a_querys_values_are_all_there_in_json(run, layout, sql, row):
@@ -52,3 +53,18 @@ def test_without_sql_a_query_shows_the_latest(run, layout, keys):
 
     assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 7
+
+
+@pytest.mark.parametrize("sql", ["", ";", "/* nothing */"])
+@pytest.mark.parametrize("keys", [""], indirect=True)
+def test_an_empty_query_is_one_clear_line(run, layout, sql):
+    done = run("query", "spam", sql)
+
+    assert (done.returncode, done.stderr) == (2, "edged: the query is empty\n")
+
+
+@pytest.mark.parametrize("keys", [""], indirect=True)
+def test_a_querys_empty_result_is_json_too(run, layout):
+    done = run("query", "spam", "SELECT arm FROM executions WHERE false", "--json")
+
+    assert json.loads(done.stdout) == {"columns": ["arm"], "rows": []}
