@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LOCKED = """
 import json, os, sys
 sys.path.append(sys.argv[2])
-import ctypes, mmap, resource, signal, socket, time
+import ctypes, mmap, resource, signal, socket, threading, time
 from edged.sandbox import jail, kernel
 answers = int(sys.argv[1])
 {before}
@@ -46,7 +46,8 @@ def run_locked(
     os.close(theirs)
     with os.fdopen(ours, "rb") as answers:
         text = answers.read()
-    assert text, ended.stderr
+    sys.stderr.write(ended.stderr.decode())  # shown when a test fails
+    assert text
     return json.loads(text), ended.returncode
 
 
@@ -93,7 +94,7 @@ def test_files_answer_eperm(act):
         "os.memfd_create('x')",
         "time.sleep(0.001)",
         "resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9))",
-        "signal.pthread_kill(__import__('threading').get_ident(), signal.SIGSTOP)",
+        "signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)",
     ],
 )
 def test_everything_that_is_not_allowed_kills(act):
