@@ -18,7 +18,10 @@ ON_MONTY = Placement(backend=Backend.MONTY)
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
-    settings = PoolSettings(time_limit_ms=500, memory_limit_mb=48, has_monty=True)
+    # Time for monty to stop by itself, also on a busy machine.
+    settings = PoolSettings(
+        time_limit_ms=500, kill_grace_ms=1_000, memory_limit_mb=48, has_monty=True
+    )
     async with Pool(settings) as pool:
         yield pool
 
