@@ -117,8 +117,10 @@ class Call(Stream):
         else:
             self._owed_bytes += data_bytes
         self._messages.extend(messages)
-        kept = sum(_kept_bytes(message) for message, _ in messages)
-        self.hold(kept + self._assembler.held_bytes - before)
+        held = self._assembler.held_bytes - before
+        for message, _ in messages:
+            held += _kept_bytes(message)
+        self.hold(held)
         if not self._messages:
             self._acknowledge_incomplete()
 
@@ -181,13 +183,18 @@ class Call(Stream):
         self._forget()
 
     def closed(self) -> None:
-        self._forget()
+        if self._messages or self._assembler.held_bytes:
+            self._forget()
         if self._timer is not None:
             self._timer.cancel()
         if not self.is_finished:
             self.is_finished = True
             self._wake()
             self.cancel()
+        if self.on_closed:
+            self._call_back()
+
+    def _call_back(self) -> None:
         with ExitStack() as callbacks:  # each is called, even where another one raises
             for callback in reversed(self.on_closed):
                 callbacks.callback(callback)

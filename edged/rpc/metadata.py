@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final, NamedTuple
 from urllib.parse import quote
@@ -19,6 +20,8 @@ class Metadatum(NamedTuple):
     key: str
     value: str | bytes
 
+
+_entry: Final = partial(tuple.__new__, Metadatum)  # twice as fast as to call the class
 
 _KEY: Final = re.compile(r"[0-9a-z_.-]+")
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]*")
@@ -54,9 +57,9 @@ def read_metadata(headers: Iterable[Header]) -> Metadata:
             continue
         if name.endswith(b"-bin"):
             key = name.decode("latin-1")
-            found += [Metadatum(key, _unbase64(part)) for part in value.split(b",")]
+            found += [_entry((key, _unbase64(part))) for part in value.split(b",")]
         else:
-            found.append(Metadatum(name.decode("latin-1"), value.decode("latin-1")))
+            found.append(_entry((name.decode("latin-1"), value.decode("latin-1"))))
     return tuple(found)
 
 
