@@ -168,7 +168,9 @@ async def _compare(pool: Pool, subject: Subject, rounds: int) -> dict[str, Any]:
         source_bytes_limit=len(subject.source.encode()) + 1,
     )
     await pool.load(subject.name, source)
-    is_identical, plain, worker = True, [], []
+    is_identical = True
+    plain: list[Sequence[float]] = []
+    worker: list[Sequence[float]] = []
     with _PlainPython(subject) as python:
         until_s = time.monotonic() + LEAST_S
         while len(plain) < rounds or time.monotonic() < until_s:
