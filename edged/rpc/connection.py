@@ -124,6 +124,14 @@ class Connection(Http2):
             self.respond(stream.id, [*_GRPC, *trailers], end_stream=True)
         self._ended(stream)
 
+    def refuse(self, stream: Refused, error: RpcError) -> None:
+        """Send the status of a call that is not served."""
+        if isinstance(error, _NotGrpc):
+            self.respond(stream.id, _NOT_GRPC, end_stream=True)
+            self._ended(stream)
+        else:
+            self.end(stream, error.code, error.details, error.trailing_metadata)
+
     # Life
 
     def drain(self) -> None:
@@ -167,7 +175,7 @@ class Connection(Http2):
     # Events
 
     def on_request(self, event: Any) -> None:
-        stream = self._opened(event.stream_id, event.headers, is_end=event.end_stream)
+        stream = self._opened(event.stream_id, event.headers)
         if event.end_stream:
             stream.take(b"", is_end=True)
 
@@ -194,7 +202,7 @@ class Connection(Http2):
 
     # Inside
 
-    def _opened(self, stream_id: int, pairs: Sequence[Header], *, is_end: bool) -> Stream:
+    def _opened(self, stream_id: int, pairs: Sequence[Header]) -> Stream:
         """Return the new stream, which may have its status already."""
         headers = dict(pairs)
         path = headers.get(b":path", b"")
@@ -204,7 +212,8 @@ class Connection(Http2):
             self._owner.admit(path, headers, self.peer)
             deadline_s = self._deadline_s(headers)
         except RpcError as error:
-            return self._refuse(Refused(self, stream_id, {}, None), error, is_end=is_end)
+            refused = self.streams[stream_id] = Refused(self, stream_id, error)
+            return refused
         raw = self._owner.raw_handler(path)
         if raw is not None:
             stream: Stream = RawCall(self, stream_id, headers, deadline_s, raw)
@@ -217,16 +226,6 @@ class Connection(Http2):
         if not call.is_finished:
             self._owner.serve(call, path, pairs)
         return call
-
-    def _refuse(self, stream: Stream, error: RpcError, *, is_end: bool) -> Stream:
-        self.streams[stream.id] = stream
-        stream.is_request_ended = is_end
-        if isinstance(error, _NotGrpc):
-            self.respond(stream.id, _NOT_GRPC, end_stream=True)
-            self._ended(stream)
-        else:
-            self.end(stream, error.code, error.details, error.trailing_metadata)
-        return stream
 
     def _check(self, headers: Mapping[bytes, bytes], pairs: Sequence[Header]) -> int:
         """Return the size of the headers. Raises RpcError: this is no call that could be served."""

@@ -8,11 +8,11 @@ task, no context, no queue.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from edged.rpc.codes import Code, Metadata
+from edged.rpc.codes import Code, Metadata, RpcError
 from edged.rpc.framing import (
     PREFIX,
     PREFIX_BYTES,
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edged.rpc.connection import Connection
 
 log = structlog.get_logger(__name__)
+
+_FIRST_MESSAGE_S: Final = 0.1  # it leaves right behind the headers
 
 RawHandler = Callable[[bytes, "RawCall"], None]
 
@@ -101,22 +103,35 @@ class Stream(ABC):
 
 
 class Refused(Stream):
-    """A call that had its status before it began."""
+    """A call that is refused: when its client has sent something, or has not for a while.
 
-    __slots__ = ()
+    A client of grpc.aio whose stream ends before its first message is written calls that an
+    internal error, whatever status came.
+    """
+
+    __slots__ = ("_error", "_timer")
+
+    def __init__(self, connection: "Connection", stream_id: int, error: RpcError) -> None:
+        super().__init__(connection, stream_id, {}, None)
+        self._error = error
+        self._timer = connection.loop.call_later(_FIRST_MESSAGE_S, self.shed)
 
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end
         self.connection.acknowledge(self.id, len(data))
+        self.shed()
 
     def shed(self) -> None:
-        """It holds nothing."""
+        if not self.is_finished:
+            self.closed()
+            self.connection.refuse(self, self._error)
 
     def closed(self) -> None:
-        """Nothing waits."""
+        self.is_finished = True
+        self._timer.cancel()
 
     def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
-        """It failed already."""
+        """It ends with its own status."""
 
 
 class RawCall(Stream):

@@ -1,4 +1,4 @@
-"""What a decision of a rollout says on its way home."""
+"""What leaves under which mode: decisions, names of outputs, and the floor that home sets."""
 
 import orjson
 import pytest
@@ -50,3 +50,23 @@ def test_a_reason_that_cannot_be_noted_is_not_said(make_releaser, layout):
     layout.audit.write_text("in the way")
 
     assert make_releaser(Mode.PERMISSIVE).reason("KeyError: 'x'") == "withheld"
+
+
+def test_names_of_long_outputs_are_not_remembered(releaser):
+    for output in ("short", "long" * 1000):
+        releaser.output_name({"task": "spam", "version": 1, "output": output})
+
+    assert releaser._output_name.cache_info().currsize == 1
+
+
+def test_a_floor_of_home_outlives_a_restart_and_yields_to_a_tighter_file(layout, make_releaser):
+    make_releaser(Mode.PERMISSIVE).tighten(Mode.BALANCED)
+
+    assert make_releaser(Mode.PERMISSIVE).mode is Mode.BALANCED
+    assert make_releaser(Mode.STRICT).mode is Mode.STRICT
+
+
+def test_a_damaged_floor_is_the_tightest(layout, make_releaser):
+    (layout.state / "privacy-floor").write_text("blan")
+
+    assert make_releaser(Mode.PERMISSIVE).mode is Mode.STRICT

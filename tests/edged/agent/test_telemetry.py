@@ -343,26 +343,6 @@ def test_a_floor_that_the_disk_refuses_is_in_force_all_the_same(make_releaser, m
     assert releaser.mode is Mode.STRICT
 
 
-def test_names_of_long_outputs_are_not_remembered(releaser):
-    for output in ("short", "long" * 1000):
-        releaser.output_name({"task": "spam", "version": 1, "output": output})
-
-    assert releaser._output_name.cache_info().currsize == 1
-
-
-def test_a_floor_of_home_outlives_a_restart_and_yields_to_a_tighter_file(layout, make_releaser):
-    make_releaser(Mode.PERMISSIVE).tighten(Mode.BALANCED)
-
-    assert make_releaser(Mode.PERMISSIVE).mode is Mode.BALANCED
-    assert make_releaser(Mode.STRICT).mode is Mode.STRICT
-
-
-def test_a_damaged_floor_is_the_tightest(layout, make_releaser):
-    (layout.state / "privacy-floor").write_text("blan")
-
-    assert make_releaser(Mode.PERMISSIVE).mode is Mode.STRICT
-
-
 async def test_a_batch_that_the_disk_refused_takes_nothing_more_and_counts_once(
     layout, clock, append, start, monkeypatch
 ):
