@@ -133,7 +133,6 @@ class Validators:
                 await comparing.close()
             self._save()
             self._validations.close()
-            self._audit.close()
 
     async def _keep_saving(self) -> None:
         while True:

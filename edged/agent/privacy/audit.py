@@ -7,6 +7,7 @@ account could not be written.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,13 +37,17 @@ class Sent:
 
 
 class AuditLog:
-    """state/audit/<date>.jsonl, appended before sending. clock: seconds since the epoch."""
+    """state/audit/<date>.jsonl, appended before sending. clock: seconds since the epoch.
+
+    A file is open while it is appended to and no longer: an idle agent keeps no disk from being
+    mounted anew.
+    """
 
     def __init__(self, layout: Layout, clock: Callable[[], float]) -> None:
         self._folder = layout.state / "audit"
         self._clock = clock
         self._timestamps = Timestamps()
-        self._file: DayFile | None = None
+        self._date = ""  # of the last file; it does not go back when the clock does, by up to a day
 
     def append(self, things: Iterable[Sent]) -> None:
         """Write one line for each, in one write. Raises LogUnwritable: then do not send."""
@@ -50,25 +55,18 @@ class AuditLog:
         when = self._timestamps.text(now_s)
         lines = b"".join(_line(thing, when) for thing in things)
         try:
-            self._open(now_s).append(lines)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with closing(DayFile.open(self._folder, self._day(now_s))) as file:
+                file.append(lines)
         except OSError as error:
-            self.close()  # opened anew by its path, whatever is mounted there by then
             raise LogUnwritable(reason=error.strerror, path=self._folder) from error
 
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    def _open(self, now_s: float) -> DayFile:
-        """Return the day's file; one further ahead than tomorrow was begun by a wrong clock."""
+    def _day(self, now_s: float) -> str:
+        """Return the file's date; one further ahead than tomorrow was begun by a wrong clock."""
         today, tomorrow = _date(now_s), _date(now_s + _DAY_S)
-        if self._file is None or not today <= self._file.date <= tomorrow:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            opened = DayFile.open(self._folder, today)
-            self.close()
-            self._file = opened
-        return self._file
+        if not today <= self._date <= tomorrow:
+            self._date = today
+        return self._date
 
 
 def _date(now_s: float) -> str:

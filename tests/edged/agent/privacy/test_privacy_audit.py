@@ -1,4 +1,5 @@
 import stat
+from pathlib import Path
 
 import orjson
 import pytest
@@ -37,9 +38,7 @@ def clock():
 
 @pytest.fixture
 def audit(layout, clock):
-    log = AuditLog(layout, clock)
-    yield log
-    log.close()
+    return AuditLog(layout, clock)
 
 
 def lines(layout, date: str) -> list[dict]:
@@ -63,6 +62,14 @@ def test_each_thing_sent_is_one_line_without_content(audit, layout):
     assert (second["what"], second["erased"]) == ("counts", {})
 
 
+def test_no_file_is_kept_open(audit, layout):
+    """Else its disk could not be mounted read-only, and nobody could take it away."""
+    audit.append([SAMPLE])
+
+    held = {path.resolve() for path in Path("/proc/self/fd").iterdir()}
+    assert layout.state / "audit" / "2023-11-14.jsonl" not in held
+
+
 def test_each_utc_day_has_its_file_and_a_clock_set_back_does_not_reopen_one(audit, layout, clock):
     audit.append([SAMPLE])
     clock.advance(86_400)
@@ -81,7 +88,6 @@ def test_a_line_torn_by_a_crash_is_set_aside(layout, clock):
 
     log = AuditLog(layout, clock)
     log.append([COUNTS])
-    log.close()
 
     assert [line["when"] for line in lines(layout, "2023-11-14")] == [
         "x",
