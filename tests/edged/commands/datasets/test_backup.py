@@ -151,7 +151,11 @@ def test_a_backup_with_an_odd_manifest_is_refused(tmp_path, manifest, reason):
         restore(Layout(tmp_path / "data"), source)
 
 
-@pytest.mark.parametrize("content", [b"", b"no tar", gzip.compress(bytes(5_000))[:-12]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no tar", gzip.compress(bytes(5_000))[:-12]],
+    ids=["empty", "no tar", "cut gzip"],
+)
 def test_what_is_no_backup_is_refused_in_one_line(tmp_path, content):
     source = tmp_path / "odd.tar"
     source.write_bytes(content)
