@@ -38,7 +38,8 @@ from edged.sandbox.facades.structures import CachedProperty
 from edged.sandbox.guards import BaseDoor, exit_without_traceback, is_own_class
 from edged.sandbox.methods import is_own_function, new_of_its_class
 from edged.sandbox.names import METHODS
-from edged.sandbox.readonly import NEVER, GlobalUses
+from edged.sandbox.readonly import GlobalUses
+from edged.sandbox.trail import NEVER
 
 _NAMED_FIELD = type(collections.namedtuple("_Any", "field").field)  # type: ignore[attr-defined]  # noqa: PYI024
 
