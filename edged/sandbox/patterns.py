@@ -3,7 +3,7 @@
 Python would read what the class says in `__match_args__` at run time, which is any attribute of any
 object. Where the source shows the fields (a dataclass or a NamedTuple of the module), their names
 are written out instead, and judged like every other name. What the source leaves open stays
-positional, and transformer.py refuses it.
+positional, and syntax.py refuses it.
 
 Runs in: zygote, workers. Talks to: folding.py. Never: looks at a value.
 """
