@@ -15,6 +15,7 @@ from typing import cast
 from edged.sandbox.facades import Imports
 from edged.sandbox.given import BASES, VISIBLE_TYPES, build_builtins
 from edged.sandbox.guards import Guards
+from edged.sandbox.immutables import NotShareable
 from edged.sandbox.methods import PROGRAM_FILE
 from edged.sandbox.policy import (
     DEFAULT_LIMITS,
@@ -26,7 +27,7 @@ from edged.sandbox.policy import (
     compile_program,
 )
 from edged.sandbox.results import describe_error
-from edged.sandbox.sharing import Inventory, NotShareable
+from edged.sandbox.sharing import Inventory
 
 MODULE_NAME = "program"
 
@@ -140,10 +141,10 @@ def _share(
         *given.values(),
         *(member for members in imports.offer.values() for member in members.values()),
     )
-    inventory = Inventory(frozenset(map(id, offered)))
+    inventory = Inventory(frozenset(map(id, offered)), compiled.uses)
     names = {name: value for name, value in bound.items() if not name.startswith("__")}
     try:
-        inventory.take(names, compiled.uses)
+        inventory.take(names)
     except NotShareable:
         return None, ()
     guards.seal(frozenset(inventory.classes))
