@@ -1,28 +1,33 @@
 """Sealed telemetry batches on disk: numbered, kept until acknowledged, never sealed twice.
 
-A batch file starts with one JSON line (number, positions, filter) and holds the compressed
-TelemetryBatch behind it. The file itself moves the checkpoint: whoever finds batch n goes on from
-its positions. Offline the folder is bounded: the oldest batches lose their records first, which is
-what fills it; their counts, a thousandth of that, go last. Whatever goes is counted in `dropped`.
+A batch's file (batch_file.py) itself moves the checkpoint: whoever finds batch n goes on from its
+positions. Offline the folder is bounded: the oldest batches lose their records first, which is what
+fills it; their counts, a thousandth of that, go last. Whatever goes is counted in `dropped`.
 Runs in: the agent. Never: holds an unacknowledged batch in memory.
 """
 
 import asyncio
-import gzip
-import zlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import orjson
 import structlog
 from google.protobuf.message import DecodeError
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.datasets.follower import Positions
+from edged.agent.batch_file import (
+    DAMAGES,
+    Checkpoint,
+    line_of,
+    pack,
+    read_checkpoint,
+    read_filter,
+    read_header,
+    unpack,
+)
 from edged.datasets.layout import Layout
 from edged.files import write_whole
 
@@ -32,22 +37,6 @@ NO_ROOM = "records: no room in state/batches while offline"
 NO_ROOM_AT_ALL = "executions: no room in state/batches while offline"
 NO_ROOM_FOR_DECISIONS = "decisions: no room in state/batches while offline"
 DAMAGED = "batches: damaged on disk"
-_COMPRESSION = 1  # the fastest: records shrink to a fourth, and the link compresses anew
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """number: of the last sealed batch. positions: followed up to here, by kind of log.
-
-    unlogged: how many of each gateway run's executions without a line were told. forced: how many
-    lines that the size limit took unread, by kind of log. dropped: for the next batch to tell.
-    """
-
-    number: int
-    positions: dict[str, Positions]
-    unlogged: dict[str, int] = field(default_factory=dict)
-    forced: dict[str, int] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
 
 
 class BatchFolder:
@@ -68,18 +57,18 @@ class BatchFolder:
     def open(self) -> Checkpoint:
         """Return where to go on; a batch sealed just before a kill moves the checkpoint."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = _read(self._checkpoint_path)
+        checkpoint = read_checkpoint(self._checkpoint_path)
         self.dropped.update(checkpoint.dropped)
         numbers = self.pending()
         if numbers and numbers[-1] > checkpoint.number:
-            checkpoint = _header(self._path(numbers[-1]))
+            checkpoint = read_header(self._path(numbers[-1]))
             self.dropped.clear()  # that one told it
             self._note(checkpoint)
         return checkpoint
 
     def seal(self, checkpoint: Checkpoint, batch: bytes, *, filtered_by: str = "") -> None:
         """Put a batch on disk; from then on its executions are counted in it and nowhere else."""
-        content = _packed(checkpoint, batch, filtered_by)
+        content = pack(checkpoint, batch, filtered_by)
         with suppress(OSError):  # if not now, at the next seal
             self._make_room(len(content))
         self._write(checkpoint.number, content)
@@ -89,7 +78,7 @@ class BatchFolder:
 
     def replace(self, number: int, batch: bytes, *, filtered_by: str) -> None:
         """Put a batch in the place of one that was filtered less."""
-        self._write(number, _packed(_header(self._path(number)), batch, filtered_by))
+        self._write(number, pack(read_header(self._path(number)), batch, filtered_by))
 
     def pending(self) -> list[int]:
         """Return the numbers of sealed, unacknowledged batches, oldest first."""
@@ -120,15 +109,13 @@ class BatchFolder:
     def read_filtered(self, number: int) -> tuple[bytes, str]:
         """Return it as `read` does, and its `filtered_by`: another filter may replace both."""
         try:
-            header, _, content = self._path(number).read_bytes().partition(b"\n")
-            return gzip.decompress(content), _filter_of(header)
-        except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+            return unpack(self._path(number).read_bytes())
+        except (FileNotFoundError, *DAMAGES) as error:
             raise ValueError(f"sealed batch {number} is damaged: {error}") from error
 
     def filtered_by(self, number: int) -> str:
         """Return the fingerprint of the filter that its records passed."""
-        with self._path(number).open("rb") as file:
-            return _filter_of(file.readline())
+        return read_filter(self._path(number))
 
     def acknowledge(self, number: int) -> None:
         """Drop every batch up to and including `number`. Raises OSError; then they stay."""
@@ -136,7 +123,7 @@ class BatchFolder:
         end = bisect_right(numbers, number)
         self._note_last()  # before the file goes that says the same
         if end:
-            write_whole(self._acknowledged_path, _line(_header(self._path(numbers[end - 1]))))
+            write_whole(self._acknowledged_path, line_of(read_header(self._path(numbers[end - 1]))))
         for pending in numbers[:end]:
             self._remove(pending)
         del numbers[:end]
@@ -144,7 +131,7 @@ class BatchFolder:
 
     def acknowledged(self) -> Checkpoint:
         """Return up to where home has everything."""
-        return _read(self._acknowledged_path if self._known() else self._checkpoint_path)
+        return read_checkpoint(self._acknowledged_path if self._known() else self._checkpoint_path)
 
     def drop_damaged(self, number: int) -> None:
         """Let go of a batch that cannot be read."""
@@ -239,47 +226,4 @@ class BatchFolder:
             self._unnoted = None
 
     def _note(self, checkpoint: Checkpoint) -> None:
-        write_whole(self._checkpoint_path, _line(checkpoint))
-
-
-def _packed(checkpoint: Checkpoint, batch: bytes, filtered_by: str) -> bytes:
-    return _line(checkpoint, filtered_by) + gzip.compress(batch, _COMPRESSION, mtime=0)
-
-
-def _line(checkpoint: Checkpoint, filtered_by: str = "") -> bytes:
-    document = {
-        "number": checkpoint.number,
-        "positions": checkpoint.positions,
-        "unlogged": checkpoint.unlogged,
-        "filter": filtered_by,
-    }
-    losses = {"forced": checkpoint.forced, "dropped": checkpoint.dropped}
-    document |= {name: counts for name, counts in losses.items() if counts}
-    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _filter_of(line: bytes) -> str:
-    return str(orjson.loads(line).get("filter", ""))
-
-
-def _read(path: Path) -> Checkpoint:
-    try:
-        return _checkpoint(path.read_bytes())
-    except FileNotFoundError:
-        return Checkpoint(number=0, positions={})
-
-
-def _header(path: Path) -> Checkpoint:
-    with path.open("rb") as file:
-        return _checkpoint(file.readline())
-
-
-def _checkpoint(line: bytes) -> Checkpoint:
-    document = orjson.loads(line)
-    return Checkpoint(
-        number=document["number"],
-        positions=document["positions"],
-        unlogged=document.get("unlogged", {}),
-        forced=document.get("forced", {}),
-        dropped=document.get("dropped", {}),
-    )
+        write_whole(self._checkpoint_path, line_of(checkpoint))

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 import orjson
 import structlog
 
-from edged.agent.batches import BatchFolder, Checkpoint
+from edged.agent.batch_file import Checkpoint
+from edged.agent.batches import BatchFolder
 from edged.agent.open_batch import OpenBatch
 from edged.agent.privacy.errors import Withheld
 from edged.agent.recording import Recorder

@@ -7,13 +7,13 @@ from random import Random
 import pytest
 from loopai.control.v1 import link_pb2 as wire
 
+from edged.agent.batch_file import Checkpoint
 from edged.agent.batches import (
     DAMAGED,
     NO_ROOM,
     NO_ROOM_AT_ALL,
     NO_ROOM_FOR_DECISIONS,
     BatchFolder,
-    Checkpoint,
 )
 from edged.datasets.layout import Layout
 

@@ -10,7 +10,8 @@ from loopai.control.v1 import link_pb2 as wire
 from edged.agent import link as link_module
 from edged.agent import sending
 from edged.agent.applier import Applier
-from edged.agent.batches import BatchFolder, Checkpoint
+from edged.agent.batch_file import Checkpoint
+from edged.agent.batches import BatchFolder
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
 from edged.agent.erasures import ErasureFolder, Erasures, Request

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edged.agent.batches import BatchFolder, Checkpoint
+from edged.agent.batch_file import Checkpoint
+from edged.agent.batches import BatchFolder
 from edged.agent.retention import Retention, rules_of
 from edged.agent.store import FRESH_S, ArtifactStore
 from edged.datasets.archives import read_lines

@@ -8,7 +8,8 @@ import pytest
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent import sending
-from edged.agent.batches import BatchFolder, Checkpoint
+from edged.agent.batch_file import Checkpoint
+from edged.agent.batches import BatchFolder
 from edged.agent.sending import TOO_LARGE, TOO_LARGE_AT_ALL, BatchSender
 from edged.agent.telemetry import Batcher
 from edged.deployment.telling import Telemetry

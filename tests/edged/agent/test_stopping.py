@@ -8,7 +8,8 @@ import pytest
 from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent import main, telemetry
-from edged.agent.batches import BatchFolder, Checkpoint
+from edged.agent.batch_file import Checkpoint
+from edged.agent.batches import BatchFolder
 from edged.agent.main import Agent
 from edged.datasets import follower
 from edged.datasets.layout import Layout
