@@ -11,7 +11,8 @@ import orjson
 from google.protobuf.timestamp_pb2 import Timestamp
 from loopai.control.v1 import link_pb2 as wire
 
-from edged.agent.privacy.filter import PrivacyFilter, Released
+from edged.agent.privacy.filter import PrivacyFilter
+from edged.agent.privacy.released import Released
 from edged.agent.privacy.scrubbing import told
 from edged.contract.schema import JsonSchema
 

@@ -14,8 +14,9 @@ from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent.privacy import reasons
 from edged.agent.privacy.audit import AuditLog, Sent, What
-from edged.agent.privacy.filter import PrivacyFilter, Released
+from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.modes import Mode
+from edged.agent.privacy.released import Released
 from edged.agent.privacy.scrubbing import Erasure
 from edged.agent.records import execution_record, timestamp, validation_record
 from edged.agent.schemas import OutputSchemas

@@ -6,6 +6,8 @@ PlatformError
 Runs in: the agent. Never: quotes what was withheld.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from edged.errors import PlatformError
@@ -22,3 +24,14 @@ class Withheld(PlatformError):
     def __init__(self, reason: Reason) -> None:
         self.reason = reason
         super().__init__(reason=reason)
+
+
+@contextmanager
+def failing_closed() -> Iterator[None]:
+    """Turn every failure into Withheld, without the cause: its text may quote what is withheld."""
+    try:
+        yield
+    except Withheld:
+        raise
+    except Exception:  # noqa: BLE001  whatever failed, the answer is to send nothing
+        raise Withheld("filter_failed") from None

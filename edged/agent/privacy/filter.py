@@ -6,18 +6,18 @@ becomes Withheld, and then nothing leaves.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from edged.agent.privacy import reasons
 from edged.agent.privacy.egress import is_on_this_machine, is_web_address
-from edged.agent.privacy.errors import Withheld
+from edged.agent.privacy.errors import Withheld, failing_closed
 from edged.agent.privacy.hashing import KEY_BYTES, canonical, keyed_hash
 from edged.agent.privacy.modes import Mode, tighter
+from edged.agent.privacy.released import Released, ReleasedOutput
 from edged.agent.privacy.scrubbing import Erasure, Scrubbed, Scrubbing, scrub
 from edged.contract.fields import Rule
 from edged.contract.schema import JsonSchema
@@ -32,32 +32,6 @@ REASON_CHARS = 300
 FIELD_HASH_BYTES = 16  # as many as a UUID; enough to tell fields apart
 # Read further than is sent: a cut through an address would hide it from its detector.
 REASON_READ_CHARS = 4_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReleasedOutput:
-    """One output as it may leave. index: its place in the output schema's enum."""
-
-    json: bytes | None
-    index: int | None
-    hash: bytes
-    erased: tuple[Erasure, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
-    """One execution as it may leave; what the mode forbids is None."""
-
-    input_json: bytes | None
-    output_json: bytes | None
-    output_index: int | None
-    input_hash: bytes
-    output_hash: bytes | None
-    erased: tuple[Erasure, ...]
-
-    def without_text(self) -> "Released":
-        """Return what strict would have released: for a batch sealed before it was asked for."""
-        return replace(self, input_json=None, output_json=None, erased=())
 
 
 class PrivacyFilter:
@@ -127,7 +101,7 @@ class PrivacyFilter:
         self, input_json: bytes, output_json: bytes | None, output_schema: JsonSchema
     ) -> Released:
         """Return the execution as it may leave. Raises Withheld: send nothing, count the reason."""
-        with _failing_closed():
+        with failing_closed():
             value = _read(input_json)
             text, erased = (
                 self._text(value, input_json, "input") if self._sends_inputs else (None, ())
@@ -157,7 +131,7 @@ class PrivacyFilter:
         return known[1]
 
     def _release_output(self, output_json: bytes, output_schema: JsonSchema) -> ReleasedOutput:
-        with _failing_closed():
+        with failing_closed():
             value = _read(output_json)
             spelled = canonical(value)
             index = self._index(value, spelled, output_schema)
@@ -172,7 +146,7 @@ class PrivacyFilter:
 
     def output_name(self, output_json: bytes, output_schema: JsonSchema) -> str:
         """Return the output's name in counts, in every mode: its enum index, or its hash in hex."""
-        with _failing_closed():
+        with failing_closed():
             value = _read(output_json)
             spelled = canonical(value)
             index = self._index(value, spelled, output_schema)
@@ -182,7 +156,7 @@ class PrivacyFilter:
 
     def rules_out(self, output_json: bytes) -> bool:
         """Say whether a rule takes something out of an output; of one not known (b""), it may."""
-        with _failing_closed():
+        with failing_closed():
             if output_json:
                 return self._is_ruled(_read(output_json))
             return any(rule.root in {"$", "output"} for rule in self._scrubbing.rules)
@@ -203,7 +177,7 @@ class PrivacyFilter:
 
         Raises Withheld, always so where inputs may not leave: the value might be one.
         """
-        with _failing_closed():
+        with failing_closed():
             if not self._sends_inputs:
                 raise Withheld("egress")
             return scrub(value, how=self._scrubbing)
@@ -211,7 +185,7 @@ class PrivacyFilter:
     def reason(self, error: BaseException | str) -> str:
         """Return what may be said of an error whose text might quote an input; never raises."""
         try:
-            with _failing_closed():
+            with failing_closed():
                 return self._reason(error)
         except Withheld:
             return reasons.UNNAMED
@@ -228,7 +202,7 @@ class PrivacyFilter:
         root: what rules know the value by. Raises Withheld when the oracle may not be asked, or
         when the value could not be filtered.
         """
-        with _failing_closed():
+        with failing_closed():
             if not self.permits_egress_to(url):
                 raise Withheld("egress")
             if is_on_this_machine(url):
@@ -272,14 +246,3 @@ def _enum_index(spelled: bytes, schema: JsonSchema) -> int | None:
     # By spelling, not by ==: Python takes True for 1.
     known = schema.get("enum", ()) if not isinstance(schema, bool) else ()
     return next((index for index, value in enumerate(known) if canonical(value) == spelled), None)
-
-
-@contextmanager
-def _failing_closed() -> Iterator[None]:
-    """Turn every failure into Withheld, without the cause: its text may quote what is withheld."""
-    try:
-        yield
-    except Withheld:
-        raise
-    except Exception:  # noqa: BLE001  whatever failed, the answer is to send nothing
-        raise Withheld("filter_failed") from None
