@@ -13,12 +13,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from edged.rpc.codes import Code, Metadata
 from edged.rpc.framing import Assembler, MessageMalformed, MessageTooLarge, frame
 from edged.rpc.metadata import write_metadata
-from edged.rpc.stream import Stream
+from edged.rpc.stream import FIRST_MESSAGE_S, Stream
 
 if TYPE_CHECKING:
     from edged.rpc.connection import Connection
@@ -38,8 +39,10 @@ class Call(Stream):
     __slots__ = (
         "_arrived",
         "_assembler",
+        "_heard_by_s",
         "_messages",
         "_owed_bytes",
+        "_postponed",
         "_timer",
         "is_cancelled",
         "on_closed",
@@ -64,7 +67,10 @@ class Call(Stream):
         self._messages: deque[tuple[bytes, int]] = deque()  # and what to acknowledge for each
         self._owed_bytes = 0  # of the incomplete message, not acknowledged yet
         self._arrived: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._postponed: Callable[[], None] | None = None  # sends the status, once
+        self._timer: asyncio.TimerHandle | None = None  # of the deadline, then of `_postponed`
+        self._heard_by_s: float | None = connection.loop.time() + FIRST_MESSAGE_S
+        """Until then the client's first bytes are still awaited; None once they came."""
         if deadline_s is not None:
             self._timer = connection.loop.call_at(deadline_s, self._expire)
 
@@ -91,8 +97,10 @@ class Call(Stream):
 
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end
+        self._heard_by_s = None
         if self.is_finished:
             self.connection.acknowledge(self.id, len(data))
+            self._send_postponed()
             return
         assembler = self._assembler
         before = assembler.held_bytes
@@ -160,10 +168,22 @@ class Call(Stream):
         await self.connection.wait_for_room(self.id)
 
     def fail(self, code: int, details: str, trailing_metadata: Metadata = ()) -> None:
-        if not self.is_finished:
-            self.is_finished = True
-            self._wake()
-            self.connection.end(self, code, details, trailing_metadata)
+        if self.is_finished:
+            return
+        self.is_finished = True
+        self._wake()
+        self._postponed = partial(self.connection.end, self, code, details, trailing_metadata)
+        loop = self.connection.loop
+        if self._heard_by_s is None or self._heard_by_s <= loop.time():
+            self._send_postponed()
+        else:  # for the reason that `Refused` gives
+            self._stop_timer()
+            self._timer = loop.call_at(self._heard_by_s, self._send_postponed)
+
+    def _send_postponed(self) -> None:
+        postponed, self._postponed = self._postponed, None
+        if postponed is not None:
+            postponed()
 
     # Ending
 
@@ -185,8 +205,7 @@ class Call(Stream):
     def closed(self) -> None:
         if self._messages or self._assembler.held_bytes:
             self._forget()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         if not self.is_finished:
             self.is_finished = True
             self._wake()
@@ -207,6 +226,10 @@ class Call(Stream):
         self.hold(-kept - self._assembler.held_bytes)
         self._messages.clear()
         self._assembler = _NOTHING
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _expire(self) -> None:
         self.fail(Code.DEADLINE_EXCEEDED, "the deadline passed")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_FIRST_MESSAGE_S: Final = 0.1  # it leaves right behind the headers
+FIRST_MESSAGE_S: Final = 0.1  # it leaves right behind the headers
 
 RawHandler = Callable[[bytes, "RawCall"], None]
 
@@ -114,7 +114,7 @@ class Refused(Stream):
     def __init__(self, connection: "Connection", stream_id: int, error: RpcError) -> None:
         super().__init__(connection, stream_id, {}, None)
         self._error = error
-        self._timer = connection.loop.call_later(_FIRST_MESSAGE_S, self.shed)
+        self._timer = connection.loop.call_later(FIRST_MESSAGE_S, self.shed)
 
     def take(self, data: bytes, *, is_end: bool) -> None:
         self.is_request_ended = is_end

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 import grpc
+import ngh2
 import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -40,6 +41,32 @@ async def test_abort_after_messages_keeps_them(serve, connect):
 
     assert first == [b"one", b"two"]
     assert (answer.code, answer.details) == (grpc.StatusCode.DATA_LOSS, "the rest is gone")
+
+
+async def test_a_status_waits_for_the_first_message_but_not_for_ever(serve_ours, open_raw):
+    """Ended before its message is written, a stream is an internal error to grpc.aio's clients."""
+
+    async def fail(requests, context):
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
+
+    served = await serve_ours(stream_stream=fail)
+    client = await open_raw(served.target)
+    head = headers(b"/loopai.test.Conformance/stream_stream")
+    stream, silent = client.start(head, end=False), client.start(head, end=False)
+    client.http.ping(b"in order")
+    await client.flush()
+    await client.until(lambda: client.find(ngh2.PingAcknowledged))
+    early = client.seen(stream).status
+
+    client.http.send_data(stream, frame(b"hi"))
+    await client.flush()
+    await client.until(lambda: client.find(ngh2.StreamClosed, stream))
+    await client.until(lambda: client.find(ngh2.StreamClosed, silent))
+
+    assert early is None
+    assert {client.seen(one).status for one in (stream, silent)} == {
+        grpc.StatusCode.NOT_FOUND.value[0]
+    }
 
 
 async def test_abort_is_the_end_even_where_the_handler_catches_it(serve, connect):
