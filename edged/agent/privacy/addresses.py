@@ -40,7 +40,8 @@ _MACHINE = re.compile(
 _VERSION_CHARS = 48
 _MAJORS = range(32)  # of products; an address that begins so is one in eight
 _PACKAGE = re.compile(r"(?i)[-.](?:tar|tgz|zip|whl|jar|deb|rpm|dll|so|exe|msi|apk|nupkg)\b")
-_CLOCKS = re.compile(r"\d{1,2}::\d{1,2}")
+# Times, and every second of a list: `a[::2]`. Nobody has an address below 100 but `::1`.
+_CLOCKS = re.compile(r"\d{1,2}::\d{1,2}|::(?:[02-9]|\d\d)")
 
 
 def find_ips(text: str) -> Iterator[Span]:
@@ -111,8 +112,11 @@ def _is_ip6(part: str) -> bool:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    before, after = text[max(0, start - 1) : start], text[end : end + 1]
-    return not (before.isalnum() or before == "_" or after.isalnum() or after == "_")
+    """Say whether no word goes on beside it; in scripts without spaces one does, and is another."""
+    return not any(
+        beside == "_" or (beside.isascii() and beside.isalnum())
+        for beside in (text[max(0, start - 1) : start], text[end : end + 1])
+    )
 
 
 def _is_address(text: str) -> bool:

@@ -66,6 +66,8 @@ HARMLESS = (
     "a.b.c",
     "std::vector<int>",
     "10::20",
+    "a[1:2, ::2]",
+    r"C:\Users\new\build_2024.txt",
     "12:34:56:78",
     "tracking 1Z999AA10123456784",
     "9400 1000 0000 0000 0000 00",
