@@ -16,9 +16,9 @@ _LOCAL = rf"""(?:[{_WORD}_][{_WORD}._%+'~\-]*|"[^"\n]{{1,64}}")"""
 _TOP = r"(?:xn--[A-Za-z0-9\-]+|\p{L}[\p{L}\p{M}]+)"
 _DOT = r"(?:\.|\[\.\]|\(\.\))"
 _LABEL = rf"[{_WORD}_\-]+"
-# The @ also as it stands in links, in HTML and in JSON within JSON.
+# The @ also as it stands in links and in HTML.
 _PLAIN = Form(
-    rf"{_LOCAL}(?:@|%40|&#64;|&#x40;|&commat;|\\u0040)"
+    rf"{_LOCAL}(?:@|%40|&#64;|&#x40;|&commat;)"
     rf"(?:(?:{_LABEL}{_DOT})+{_TOP}|\[[0-9A-Za-z:.]+\]|[0-9]+(?:\.[0-9]+){{3}}|localhost\b)"
 )
 _OPEN, _CLOSE = r" ?[\[({<] ?", r" ?[\])}>] ?"

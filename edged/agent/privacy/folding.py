@@ -1,12 +1,14 @@
-"""Make look-alike characters plain before detection: full-width digits, odd dashes and spaces.
+"""Make look-alike characters plain before detection: full-width digits, odd dashes, JSON's escapes.
 
 Pure. Never: changes what is released; only the places that were found count.
 
 A number copied from a web page has no-break spaces and en dashes, one typed in Tokyo has full-width
 digits, and a zero-width space hides an address from every pattern. Characters are folded one to
 one, so that places stay; invisible ones and marks are left out, and the places are mapped back.
+JSON in a string has escapes in their place: backslashes, one or three or more, and `u00a0`.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +26,13 @@ _LOOK_ALIKES = {
     **dict.fromkeys("\u2044\u2215\u29f8", "/"),
     **dict.fromkeys("\u2236\ua789\u02d0", ":"),
 }
+# The backslashes of one place together: each tried alone takes time by the square of their number.
+_HALF = r"u([Dd][{}][0-9A-Fa-f]{{2}})"
+_ESCAPE = re.compile(
+    rf"(?<!\\)\\++(?:{_HALF.format('89ABab')}\\++{_HALF.format('C-Fc-f')}"
+    r"|u([0-9A-Fa-f]{4})|([\"/nrt]))"
+)
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 _HANGUL_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters without a shape
 
 
@@ -55,13 +64,21 @@ class Folded:
 
 
 def fold(text: str) -> Folded:
-    if text.isascii() and _INVISIBLE not in text:
+    if text.isascii() and _INVISIBLE not in text and "\\" not in text:
         return Folded(text)
-    plain = text.translate(_TABLE)
+    plain = _ESCAPE.sub(_unescaped, text).translate(_TABLE)
     if _INVISIBLE not in plain:
         return Folded(plain)
     places = [place for place, character in enumerate(plain) if character != _INVISIBLE]
     return Folded(plain.replace(_INVISIBLE, ""), places, len(text))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """Return the character, and for what else it is written with as many that are left out."""
+    high, low, code, sign = escape.groups("")
+    units = bytes.fromhex(high + low + code)
+    character = units.decode("utf-16-be", "replace") if units else _ESCAPED.get(sign, sign)
+    return character.ljust(len(escape[0]), _INVISIBLE)
 
 
 def _fold_character(character: str) -> str:

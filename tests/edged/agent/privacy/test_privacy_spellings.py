@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from edged.agent.privacy.detection import find
@@ -25,6 +27,21 @@ def test_every_spelling_is_found_in_keys_and_nested_values(kind, text):
 
     assert kind in {erasure.kind for erasure in in_key}
     assert kind in {erasure.kind for erasure in in_value}
+
+
+@pytest.mark.parametrize(("kind", "text"), ALL)
+def test_every_spelling_is_found_in_json_within_json(kind, text):
+    once = json.dumps({"m": f"\u5ba2\U0001f642{text}\u4fe1"})
+    twice = json.dumps([once])
+
+    assert kind in {span.kind for span in find(once)}
+    assert kind in {span.kind for span in find(twice)}
+
+
+def test_what_stands_beside_an_escape_stays():
+    clean, _ = scrub(json.dumps(["a\u00a0536\u201390\u20134399\n\U0001f642"]))
+
+    assert clean == json.dumps(["a\u00a0"])[:-2] + "[SSN]" + json.dumps(["\n\U0001f642"])[2:]
 
 
 @pytest.mark.parametrize("text", HARMLESS)

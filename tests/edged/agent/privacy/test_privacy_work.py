@@ -53,6 +53,8 @@ UNITS = (
     "key=abcd1234efgh5678ijkl ",
     "password: hunter2 ",
     "a://b:c@",
+    "\\",
+    "\\\\u0031",
 )
 REPEATED = 150
 
