@@ -13,6 +13,7 @@ _MADE = Form(
     r"(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}"  # Amazon
     r"|gh[pousr]_[0-9A-Za-z]{30,}|github_pat_[0-9A-Za-z_]{30,}|glpat-[0-9A-Za-z_\-]{20,}"
     r"|xox[abeoprs]-[0-9A-Za-z\-]{10,}|xapp-[0-9A-Za-z\-]{10,}"  # Slack
+    r"|hooks\.slack\.com/(?:services|triggers|workflows)/[0-9A-Za-z/]{24,}"
     r"|[sprw][kh]_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z]{16,}"  # Stripe
     r"|sk-(?:[a-z0-9]+-)*[0-9A-Za-z_\-]{20,}"  # language models
     r"|AIza[0-9A-Za-z_\-]{30,}|ya29\.[0-9A-Za-z_\-]{20,}|GOCSPX-[0-9A-Za-z_\-]{20,}"  # Google
