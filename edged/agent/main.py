@@ -7,14 +7,11 @@ Never: touches a caller's request.
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -26,51 +23,36 @@ from edged.agent.batches import BatchFolder
 from edged.agent.control import AgentControl
 from edged.agent.decisions_log import DecisionLog
 from edged.agent.download import Downloads
+from edged.agent.enduring import Part, end, enduring
 from edged.agent.erasures import Erasures
 from edged.agent.folder import FolderSource
 from edged.agent.home_settings import HomeSettings, Wanted
 from edged.agent.identity import IdentityFile, log_id
-from edged.agent.link import Link, LinkSettings
+from edged.agent.link import Link
+from edged.agent.making import link_settings, make_recorder, make_shadow, make_validators
 from edged.agent.oracles.home import HomeDesk
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.hashing import deployment_key
 from edged.agent.privacy.making import make_filter
 from edged.agent.quarantines import Quarantines
-from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
 from edged.agent.reporting import Report, ReportParts
 from edged.agent.retention import Followed, Retention, rules_of
 from edged.agent.rollouts import Rollouts
-from edged.agent.sampling import sampling_salt
 from edged.agent.session import Parts
-from edged.agent.shadow import Shadow
 from edged.agent.states import States
 from edged.agent.statistics import Statistician
 from edged.agent.store import ArtifactStore
 from edged.agent.telemetry import Batcher
-from edged.agent.validator import ValidatorSettings
-from edged.agent.validators import Validators
 from edged.datasets.layout import Layout
-from edged.decisions.backoff import full_jitter_s
-from edged.decisions.sampling import Sampler
 from edged.deployment import Deployment
-from edged.errors import LogUnwritable
 from edged.inheritance import Inheritance
-from edged.pool.pool import Pool
-from edged.pool.settings import PoolSettings
 
 log = structlog.get_logger()
 NICENESS = 10  # serving comes first
 STARTED_S = 2.0
-SHADOW_WORKERS = 4  # candidates tried at the same time, one worker each
-DISK_RETRY_S = 1.0
-FAULT_BASE_S = 0.5
-FAULT_CAP_S = 60.0
-STEADY_S = 60.0  # a part that worked so long did not fail at its start
 WATCH_S = 0.5
-CANCEL_S = 1.0
 LAST_SEND_S = 5.0  # for the batches sealed while stopping
-Part = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Agent:
@@ -83,7 +65,7 @@ class Agent:
         self._applier = Applier(layout, store, control_path)
         self._folder = FolderSource(deployment.artifacts.folder, store, self._applier)
         self._batches = BatchFolder(layout, int(deployment.telemetry.max_disk_mb * 1024 * 1024))
-        self._recorder = _recorder(deployment, layout)
+        self._recorder = make_recorder(deployment, layout)
         self._batcher: Batcher | None = None
         self._counts = deployment.telemetry.enabled
         self._link: Link | None = None
@@ -91,8 +73,8 @@ class Agent:
         privacy = make_filter(deployment, deployment_key(layout))
         self._releaser = Releaser(layout, privacy, AuditLog(layout, time.time))
         self._desk = HomeDesk()
-        self._validators = _validators(deployment, layout, self._releaser, self._desk)
-        self._shadow = _shadow(deployment, layout, self._validators)
+        self._validators = make_validators(deployment, layout, self._releaser, self._desk)
+        self._shadow = make_shadow(deployment, layout, self._validators)
         decisions = DecisionLog(layout, time.time)
         self._rollouts = Rollouts(layout, self._applier, self._shadow, decisions, time.time)
         self._quarantines = Quarantines(layout, self._applier, self._rollouts)
@@ -115,16 +97,16 @@ class Agent:
         """
         async with asyncio.TaskGroup() as tasks:
             running = {
-                name: tasks.create_task(_enduring(name, part), name=name)
+                name: tasks.create_task(enduring(name, part), name=name)
                 for name, part in self._parts().items()
             }
             tasks.create_task(self._watch_supervisor(stop), name="supervisor")
             await stop.wait()
             # Between two chunks it would go on behind `flush`, and take the same lines again.
             first = {"batcher", "link"} if has_changed.is_set() else {"batcher"}
-            await _end([task for name, task in running.items() if name in first])
+            await end([task for name, task in running.items() if name in first])
             await self._finish(sends=not has_changed.is_set())
-            await _end(running.values())
+            await end(running.values())
 
     async def _watch_supervisor(self, stop: asyncio.Event) -> None:
         """Stop when the supervisor is gone, also where its death sent no signal."""
@@ -232,13 +214,11 @@ class Agent:
         )
 
     def _connect(self, deployment: Deployment, layout: Layout, store: ArtifactStore) -> None:
-        cloud, telemetry = deployment.cloud, deployment.telemetry
         identifier = log_id(layout)
-        downloads = Downloads(layout)
         self._batcher = Batcher(
             layout,
             self._batches,
-            telemetry,
+            deployment.telemetry,
             self._releaser,
             self._recorder,
             identifier,
@@ -246,15 +226,13 @@ class Agent:
             time.time,
         )
         self._erasures = self._erase(layout)
-        settings = LinkSettings(
-            address=cloud.link_address,
-            tls=cloud.tls if cloud.is_secure else None,
-            api_key=cloud.api_key.get_secret_value() if cloud.api_key else "",
-            name=deployment.runtime.name or socket.gethostname(),
-            tasks=deployment.tasks,
-            log_id=identifier,
-        )
-        parts = Parts(
+        parts = self._session_parts(deployment, Downloads(layout), store, self._batcher)
+        self._link = Link(link_settings(deployment, identifier), IdentityFile(layout), store, parts)
+
+    def _session_parts(
+        self, deployment: Deployment, downloads: Downloads, store: ArtifactStore, batcher: Batcher
+    ) -> Parts:
+        return Parts(
             states=States(
                 store,
                 self._applier,
@@ -266,77 +244,15 @@ class Agent:
             ),
             downloads=downloads,
             batches=self._batches,
-            batcher=self._batcher,
+            batcher=batcher,
             erasures=self._erasures,
             releaser=self._releaser,
             applier=self._applier,
             clock=time.time,
             problems=self._problems,
-            sends_batches=telemetry.enabled,
+            sends_batches=deployment.telemetry.enabled,
             desk=self._desk,
         )
-        self._link = Link(settings, IdentityFile(layout), store, parts)
-
-
-async def _end(running: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel until all have ended: one whose connection breaks in that moment misses the first."""
-    while left := [task for task in running if not task.done()]:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=CANCEL_S)
-
-
-def _recorder(deployment: Deployment, layout: Layout) -> Recorder:
-    return Recorder(
-        deployment.privacy,
-        Sampler(salt=sampling_salt(layout)),
-        deployment.sampling.rate,
-        deployment.validation,
-        time.monotonic,
-    )
-
-
-def _shadow(deployment: Deployment, layout: Layout, validators: Validators | None) -> Shadow:
-    settings = PoolSettings(
-        workers_per_version=1,
-        max_workers=SHADOW_WORKERS,
-        require=deployment.isolation.require,
-    )
-    pool = Pool(settings)
-    comparing = validators.comparing if validators is not None else {}
-    return Shadow(layout, pool, comparing)
-
-
-def _validators(
-    deployment: Deployment, layout: Layout, releaser: Releaser, desk: HomeDesk
-) -> Validators | None:
-    if not deployment.validation:
-        return None
-    salt = sampling_salt(layout)
-    settings = ValidatorSettings()
-    # Asked for at each use: home may tighten it.
-    return Validators(deployment, layout, lambda: releaser.privacy, salt, settings, time.time, desk)
-
-
-async def _enduring(name: str, part: Part) -> None:
-    """Run a part. While the disk refuses, it waits and goes on: the logs are still there.
-
-    After a fault of its own it is tried again, later and later: the other parts go on meanwhile.
-    """
-    is_over, failures = False, 0
-    while not is_over:
-        began_s = time.monotonic()
-        try:
-            await part()
-            is_over = True
-        except* (OSError, LogUnwritable) as group:
-            log.warning("part_waits_for_disk", part=name, reason=str(group.exceptions[0]))
-            await asyncio.sleep(DISK_RETRY_S)
-        except* Exception:
-            log.exception("part_failed", part=name)
-            failures = 0 if time.monotonic() - began_s >= STEADY_S else failures
-            await asyncio.sleep(full_jitter_s(failures, base_s=FAULT_BASE_S, cap_s=FAULT_CAP_S))
-            failures += 1
 
 
 async def _main(inheritance: Inheritance) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edged.agent import main
+from edged.agent import enduring
 from edged.errors import KeyMissing
 
 
@@ -12,8 +12,10 @@ from edged.errors import KeyMissing
 def waits(monkeypatch):
     """Return the attempts that were waited for; a wait takes no time."""
     attempts = []
-    monkeypatch.setattr(main, "DISK_RETRY_S", 0.0)
-    monkeypatch.setattr(main, "full_jitter_s", lambda attempt, **_: attempts.append(attempt) or 0.0)
+    monkeypatch.setattr(enduring, "DISK_RETRY_S", 0.0)
+    monkeypatch.setattr(
+        enduring, "full_jitter_s", lambda attempt, **_: attempts.append(attempt) or 0.0
+    )
     return attempts
 
 
@@ -31,7 +33,7 @@ class Part:
 async def test_a_part_that_fails_is_tried_again_later_and_later(waits):
     part = Part(RuntimeError("a bug"), KeyMissing(key="a"), ExceptionGroup("", [KeyError("a")]))
 
-    await main._enduring("part", part.run)
+    await enduring.enduring("part", part.run)
 
     assert part.faults == []
     assert waits == [0, 1, 2]
@@ -41,8 +43,8 @@ async def test_a_part_that_fails_takes_no_other_with_it(waits):
     other = asyncio.Event()
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(main._enduring("a", Part(ValueError("a bug")).run))
-        running = tasks.create_task(main._enduring("b", other.wait))
+        tasks.create_task(enduring.enduring("a", Part(ValueError("a bug")).run))
+        running = tasks.create_task(enduring.enduring("b", other.wait))
         await asyncio.sleep(0)
         other.set()
         await running
@@ -51,7 +53,7 @@ async def test_a_part_that_fails_takes_no_other_with_it(waits):
 async def test_a_part_waits_for_a_disk_that_refuses(waits):
     part = Part(OSError(28, "No space left on device"))
 
-    await main._enduring("part", part.run)
+    await enduring.enduring("part", part.run)
 
     assert (part.faults, waits) == ([], [])
 
@@ -60,7 +62,7 @@ async def test_a_part_that_is_cancelled_ends(waits):
     running = asyncio.get_running_loop().create_future()
 
     async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(main._enduring("part", lambda: _wait(running)))
+        task = tasks.create_task(enduring.enduring("part", lambda: _wait(running)))
         await asyncio.sleep(0)
         task.cancel()
 
