@@ -7,6 +7,9 @@ inherits it.
 Runs in: zygote. Talks to: the standard library. Never: runs program text.
 """
 
+import edged.sandbox.templates  # noqa: F401 # before the next one, which makes a template
+
+# isort: split
 import _strptime  # type: ignore[import-not-found]  # noqa: F401
 import calendar  # noqa: F401
 import codecs

@@ -13,12 +13,13 @@ import re
 import string
 import textwrap
 import unicodedata
-import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, AnyStr
 
+from edged.sandbox.facades import urls
 from edged.sandbox.facades.offer import Offer, pick
+from edged.sandbox.facades.plain_text import plain_text
 
 # DEBUG prints to the worker's own stdout, TEMPLATE only warns.
 _SILENT_FLAGS = ~(int(re.DEBUG) | 1)
@@ -36,7 +37,7 @@ def offers() -> Offer:
             " capwords",
         )
         | {"Template": template},
-        "textwrap": pick(textwrap, "dedent fill indent shorten wrap"),
+        "textwrap": pick(textwrap, "dedent indent shorten") | {"fill": fill, "wrap": wrap},
         "difflib": pick(difflib, "context_diff get_close_matches ndiff unified_diff")
         | {"SequenceMatcher": sequence_matcher},
         "unicodedata": pick(
@@ -47,7 +48,7 @@ def offers() -> Offer:
         ),
         "html": pick(html, "escape unescape"),
         "urllib": {},
-        "urllib.parse": _urls(),
+        "urllib.parse": urls.offered(),
         "base64": pick(
             base64,
             "b16decode b16encode b32decode b32encode b64decode b64encode standard_b64decode"
@@ -66,6 +67,14 @@ def template(template: str) -> string.Template:
     return string.Template(template)
 
 
+def wrap(text: str, width: int = 70, **options: Any) -> list[str]:
+    return textwrap.wrap(plain_text(text), width, **options)
+
+
+def fill(text: str, width: int = 70, **options: Any) -> str:
+    return textwrap.fill(plain_text(text), width, **options)
+
+
 def sequence_matcher(
     isjunk: Callable[[object], bool] | None = None,
     a: str = "",
@@ -76,72 +85,6 @@ def sequence_matcher(
     return difflib.SequenceMatcher(isjunk, a, b, autojunk)
 
 
-# The urllib.parse module keeps what it was given, as a key: such text must be exactly str or bytes.
-
-
-def _urls() -> dict[str, object]:
-    module = urllib.parse
-    return pick(module, "parse_qs parse_qsl unquote unquote_plus urlunparse urlunsplit") | {
-        "quote": _quoting(module.quote, "/"),
-        "quote_plus": _quoting(module.quote_plus, ""),
-        "urlencode": urlencode,
-        "urljoin": urljoin,
-        "urlparse": _splitting(module.urlparse),
-        "urlsplit": _splitting(module.urlsplit),
-    }
-
-
-def _check_text(*texts: object) -> None:
-    if any(type(text) not in (str, bytes) for text in texts):
-        raise TypeError("a URL must be text")
-
-
-def _splitting(split: Callable[..., object]) -> Callable[..., object]:
-    def checked(
-        url: str | bytes,
-        scheme: str | bytes | None = None,
-        allow_fragments: bool = True,  # noqa: FBT001, FBT002
-    ) -> object:
-        _check_text(url, scheme or "")
-        return split(url, scheme or url[:0], bool(allow_fragments))
-
-    return checked
-
-
-def urljoin(
-    base: AnyStr,
-    url: AnyStr,
-    allow_fragments: bool = True,  # noqa: FBT001, FBT002
-) -> AnyStr:
-    _check_text(base, url)
-    return urllib.parse.urljoin(base, url, bool(allow_fragments))
-
-
-def _quoting(quote: Callable[..., str], usual: str) -> Callable[..., str]:
-    def checked(
-        string: str | bytes,
-        safe: str | bytes = usual,
-        encoding: str | None = None,
-        errors: str | None = None,
-    ) -> str:
-        _check_text(safe)
-        return quote(string, safe, encoding, errors)
-
-    return checked
-
-
-def urlencode(
-    query: Any,
-    doseq: bool = False,  # noqa: FBT001, FBT002
-    safe: str | bytes = "",
-    encoding: str | None = None,
-    errors: str | None = None,
-    quote_via: Callable[..., str] = urllib.parse.quote_plus,
-) -> str:
-    _check_text(safe)
-    return urllib.parse.urlencode(query, doseq, safe, encoding, errors, quote_via)
-
-
 # The re module: its functions keep the pattern object they were given, so a pattern must be exactly
 # str or bytes here; and they are a little faster than the originals.
 
@@ -150,9 +93,9 @@ def _re() -> dict[str, object]:
     flags = (
         "A ASCII I IGNORECASE L LOCALE M MULTILINE S DOTALL U UNICODE X VERBOSE NOFLAG RegexFlag"
     )
-    offered = pick(re, f"{flags} Match Pattern error escape")
+    offered = pick(re, f"{flags} Match Pattern error")
     del offered["RegexFlag"]
-    functions = (compile_, search, match, fullmatch, split, findall, finditer, sub, subn)
+    functions = (compile_, escape, search, match, fullmatch, split, findall, finditer, sub, subn)
     return offered | {function.__name__.rstrip("_"): function for function in functions}
 
 
@@ -169,6 +112,11 @@ def compile_(pattern: AnyStr | re.Pattern[AnyStr], flags: int = 0) -> re.Pattern
     if flags:
         raise ValueError("cannot process flags argument with a compiled pattern")
     return pattern
+
+
+def escape(pattern: AnyStr) -> AnyStr:
+    escaped: AnyStr = re.escape(plain_text(pattern))
+    return escaped
 
 
 def search(
