@@ -16,7 +16,7 @@ from edged.gateway.access import Access
 from edged.gateway.counters import Counters
 from edged.gateway.executor import Executor, Request
 from edged.gateway.health import Health
-from edged.gateway.http1 import Answer, Respond
+from edged.gateway.http_answer import Answer, Respond
 from edged.gateway.http_reader import HttpRequest, Refused
 from edged.pool.errors import PoolFull
 from edged.pool.pool import Pool

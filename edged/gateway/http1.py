@@ -12,47 +12,17 @@ takes (64 KiB).
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Final, Protocol, cast
 
+from edged.gateway.http_answer import Answer, Door, render
 from edged.gateway.http_reader import HttpRequest, Reader, Refused
 from edged.rpc.limits import Counters, Limits
 from edged.rpc.peer import peer_of
+from edged.rpc.unread import Unread
 
-JSON: Final = b"application/json"
 _PIPELINED: Final = 8  # requests of one connection that may wait; above it nothing is parsed
 _LINGER_S: Final = 2.0  # for a refused client to stop sending and read the answer
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-_STATUS_LINES: Final = {
-    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode() for status in HTTPStatus
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-Respond = Callable[[Answer], None]
-
-
-class Door(Protocol):
-    """What answers requests."""
-
-    def check(self, request: HttpRequest) -> None:
-        """Raise Refused when a body that this request announces is not to be read."""
-        ...
-
-    def answer(self, request: HttpRequest, respond: Respond) -> None:
-        """Call `respond` exactly once, now or later."""
-        ...
-
-    def refuse(self, status: int, code: str, message: str) -> Answer: ...
 
 
 class Owner(Protocol):
@@ -78,7 +48,6 @@ class Http1(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
-        self._limits = owner.limits
         self._reader = Reader(
             owner.limits, owner.counters, owner.loop.time, self._take, owner.door.check
         )
@@ -91,8 +60,7 @@ class Http1(asyncio.Protocol):
         self._refused_s: float | None = None  # when the client was sent it
         self._is_write_paused = False
         self._is_going_on = False  # _go_on is due
-        self._unsent_bytes = 0  # at the last look
-        self._unsent_since_s = owner.loop.time()  # when it last shrank, or held nothing up
+        self._unread = Unread(owner.limits, owner.loop.time())
 
     @property
     def is_busy(self) -> bool:
@@ -280,15 +248,8 @@ class Http1(asyncio.Protocol):
             transport.abort()
 
     def _is_stalled(self, now_s: float) -> bool:
-        """Return whether answers hold this connection up, and none of them was read for too long.
-
-        A transport that closes waits for its client too, for ever if need be.
-        """
-        unsent = self.unsent_bytes
-        if not self._is_held_up or unsent < self._unsent_bytes:
-            self._unsent_since_s = now_s
-        self._unsent_bytes = unsent
-        return now_s - self._unsent_since_s > self._limits.stalled_timeout_s
+        """A transport that closes waits for its client too, for ever if need be."""
+        return self._unread.is_stalled(now_s, self.unsent_bytes, holds_up=self._is_held_up)
 
     def _pause_reading(self) -> None:
         if self._transport is not None and self._transport.is_reading():
@@ -302,16 +263,3 @@ class Http1(asyncio.Protocol):
             return
         self._reader.restart_clock()
         transport.resume_reading()
-
-
-def render(answer: Answer, *, keeps_alive: bool, is_head: bool) -> bytes:
-    """Return an answer's bytes."""
-    parts = [
-        _STATUS_LINES[answer.status],
-        b"content-type: %b\r\ncontent-length: %d\r\n" % (answer.content_type, len(answer.body)),
-        *(b"%b: %b\r\n" % header for header in answer.headers),
-        b"" if keeps_alive else b"connection: close\r\n",
-        b"\r\n",
-        b"" if is_head else answer.body,
-    ]
-    return b"".join(parts)

@@ -12,7 +12,8 @@ from typing import Final
 
 import structlog
 
-from edged.gateway.http1 import Door, Http1
+from edged.gateway.http1 import Http1
+from edged.gateway.http_answer import Door
 from edged.rpc.limits import Counters, Limits
 from edged.rpc.listener import Listener
 from edged.rpc.tls import Tls, TlsFiles

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from edged.rpc.limits import Counters, Limits
+from edged.rpc.unread import Unread
 
 _SETTINGS_WINDOW_S: Final = 10.0
 
@@ -41,8 +42,7 @@ class Guard:
         self._last_ping_s = -1e9
         self._ping_strikes = 0
         self._pings_sent = 0  # since there was data
-        self._unsent_bytes = 0
-        self._unsent_since_s = now_s
+        self._unread = Unread(limits, now_s)
 
     # What the client did; False means: too often
 
@@ -110,10 +110,8 @@ class Guard:
 
     def _judge_reader(self, now_s: float, unsent_bytes: int) -> Verdict | None:
         """A client that leaves more unread than it may, and none of it less than before, goes."""
-        if unsent_bytes <= self._limits.max_unsent_bytes or unsent_bytes < self._unsent_bytes:
-            self._unsent_since_s = now_s
-        self._unsent_bytes = unsent_bytes
-        if now_s - self._unsent_since_s <= self._limits.stalled_timeout_s:
+        is_too_much = unsent_bytes > self._limits.max_unsent_bytes
+        if not self._unread.is_stalled(now_s, unsent_bytes, holds_up=is_too_much):
             return None
         self._counters.stalled_readers += 1
         return Verdict.ABORT

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from edged.datasets.layout import Layout
-from edged.gateway.http1 import Answer
+from edged.gateway.http_answer import Answer
 from edged.gateway.http_server import HttpServer
 from edged.rpc.limits import KIB, Limits
 
