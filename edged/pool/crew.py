@@ -128,7 +128,7 @@ class Crew:
         return sum(taken) < self._settings.workers_per_version
 
     def _wait_for_turn(self, version: Version) -> bool:
-        if version.workers or version.coming:
+        if version.staff.workers or version.staff.coming:
             return False
         self._turns.append(version)
         idle = [worker for worker in self._shared_workers() if not worker.held]
@@ -155,7 +155,7 @@ class Crew:
         """Release the idle worker that was idle longest. It is gone a moment later."""
         others = [version for version in self._versions() if version is not asking]
         others.sort(key=lambda version: version.last_used_ns)
-        return any(version.release_idle() for version in others)
+        return any(version.staff.release_idle() for version in others)
 
     def _refill(self) -> None:
         while self._wanted and self._spares:

@@ -1,7 +1,7 @@
-"""One program version: the calls that wait for it and the workers that serve it.
+"""One program version: the calls that wait for it, and which worker gets them.
 
 Runs in: the process that owns the pool. Talks to: its workers, and the crew that lends them. Never:
-starts a process, or reads a result.
+starts a process, or reads a result; how many workers there are is staff.py's.
 
 Calls that arrive in one turn of the event loop are handed over together at its end. A worker holds
 about one millisecond of work ahead (`verdicts.calls_ahead`), so a slow program's calls wait here,
@@ -11,12 +11,14 @@ where any worker can take them and a caller's deadline can end them.
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from edged.pool.errors import CallsCapped, LoadFailed, PoolFull, Quarantined
 from edged.pool.lender import Lender
 from edged.pool.pace import Pace
 from edged.pool.settings import PoolSettings
+from edged.pool.staff import Staff
 from edged.pool.strikes import Strikes
 from edged.pool.terms import Terms, order_of
 from edged.pool.values import Call, ProgramSource, VersionStats, lost, ns_of
@@ -32,11 +34,9 @@ _MOST_LOSSES: Final = 5
 """Workers lost in a row without one answer, or while they loaded: the program kills its workers
 outside of any call, or the machine has no room for them."""
 
-_WORKERS_AFTER_LOSS: Final = 2
-
 
 class Version:
-    """Invariant: `workers` are those that serve; `coming` more have been asked for."""
+    """Invariant: a call waits, is held by one worker, or was answered."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class Version:
         on_unfit: Callable[["Version", str], None],
     ) -> None:
         """on_unfit: told why, when this version has ended its workers too often."""
+        terms = Terms.of(program, settings)
         self.key = key
         self.program = program
-        self.workers: list[Worker] = []
-        self.coming = 0
+        self.staff = Staff(settings, terms, partial(crew.want, self))
         self.is_retiring = False
         self.last_used_ns = time.monotonic_ns()
         self.kills = 0
@@ -61,16 +61,15 @@ class Version:
         self._on_unfit = on_unfit
         self._strikes = Strikes(settings)
         self._unfit = ""  # why it is quarantined
-        self._terms = Terms.of(program, settings)
-        self._warm_up = WarmUp(self._terms.warm_inputs, ns_of(settings.time_limit_ms / 1e3))
+        self._terms = terms
+        self._workers = self.staff.workers  # those that serve
+        self._warm_up = WarmUp(terms.warm_inputs, ns_of(settings.time_limit_ms / 1e3))
         self._running = 0  # handed to workers, not answered
         self._queue = Waiting()
-        self._leaving: set[Worker] = set()  # released; they finish what they hold
-        self._pace = Pace(settings, self._terms.ahead_calls)
+        self._pace = Pace(settings, terms.ahead_calls)
         self._executions = 0
         self._losses = 0
         self._lost_loads = 0  # in a row
-        self._may_ask = True  # for a successor; every second, if there is no room for one
         self._flush: asyncio.Handle | None = None
         self._watch: asyncio.TimerHandle | None = None
 
@@ -86,7 +85,7 @@ class Version:
     @property
     def is_busy(self) -> bool:
         """Whether somebody still waits for an answer."""
-        return bool(self._queue) or any(worker.held for worker in (*self.workers, *self._leaving))
+        return bool(self._queue) or any(worker.held for worker in self.staff)
 
     def order(self) -> Load:
         """Return what a worker must be told to serve this version."""
@@ -94,7 +93,7 @@ class Version:
 
     def start(self) -> bool:
         """Ask for the first worker; False when none can be had now."""
-        return self._grow()
+        return self.staff.grow()
 
     def enqueue(self, call: Call) -> None:
         """Raises PoolFull."""
@@ -109,17 +108,18 @@ class Version:
 
     def join(self, worker: Worker) -> None:
         """Take a worker that has loaded this program."""
-        self.coming -= 1
+        self.staff.coming -= 1
         self._lost_loads = 0
-        self.workers.append(worker)
+        self._workers.append(worker)
         worker.set_niceness(self._pace.niceness)
         if not self.loaded.done():
             self.loaded.set_result(None)
         elif not self._queue and not self.is_retiring:
             self._warm_up.begin(worker, time.monotonic_ns())
         if worker not in self._warm_up:
-            self._relieve()
-        self._keep_minimum()
+            self.staff.relieve()
+        if not self.is_retiring:
+            self.staff.keep_minimum()
         self._hand_over()
         self._end_turn(worker)
 
@@ -133,8 +133,8 @@ class Version:
             return 0
         self._executions += calls
         self._running -= calls
-        if self._has_served_its_share(worker) and worker in self.workers:
-            self._recycle(worker)
+        if worker.answered >= self._terms.recycle_after_calls and worker in self._workers:
+            self.staff.recycle(worker, is_warming=bool(self._warm_up))
         self._end_turn(worker)
         self._hand_over()
         return calls
@@ -143,37 +143,18 @@ class Version:
         # What cost its worker takes nobody's place: the next one comes without examples.
         if not worker.held and worker.stage is Stage.SERVING:
             self._warm_up.end(worker)
-            self._relieve()
+            self.staff.relieve()
             self._hand_over()
-
-    def _has_served_its_share(self, worker: Worker) -> bool:
-        return worker.answered >= self._terms.recycle_after_calls
-
-    def _recycle(self, worker: Worker) -> None:
-        """Replace a worker: it serves on, where it may, until its successor has loaded."""
-        if not self._terms.has_overlap:
-            self._release(worker)
-            self._grow(takes_idle=False)  # if not now, then in its place when it is gone
-        elif not self.coming and not self._warm_up and self._may_ask:
-            # A refusal holds for a while: to ask walks over all versions.
-            self._may_ask = self._crew.want(self, takes_idle=True)
-            self.coming += self._may_ask
-
-    def _relieve(self) -> None:
-        """Release the worker whose successor has come."""
-        served = next(filter(self._has_served_its_share, self.workers), None)
-        if served is not None:
-            self._release(served)
 
     def give_up(self, worker: Worker) -> None:
         """Let another version have a shared worker, and get in line for what still waits here."""
-        self.workers.remove(worker)
+        self._workers.remove(worker)
         if self._queue:
-            self._grow()
+            self.staff.grow()
 
     def _end_turn(self, worker: Worker) -> None:
         is_idle = worker.stage is Stage.SERVING and not worker.held
-        if is_idle and worker in self.workers and self._is_last_of_turn:
+        if is_idle and worker in self._workers and self._is_last_of_turn:
             self._crew.pass_on(worker)
 
     @property
@@ -183,10 +164,7 @@ class Version:
 
     def lost(self, worker: Worker, cause: Cause, running: Running) -> int:
         """Settle what a worker held, and replace it if it is missed; return how many it cost."""
-        was_serving = worker in self.workers
-        if was_serving:
-            self.workers.remove(worker)
-        self._leaving.discard(worker)
+        was_serving = self.staff.lose(worker)
         now_ns = time.monotonic_ns()
         settlement = settle(worker.held, running, cause, now_ns)
         cost = self._give_back(worker, settlement)
@@ -200,9 +178,10 @@ class Version:
         # A worker that left after its last answer names no running call.
         if cause is not Cause.LEFT or running.since_ns:
             self._strike(self._strikes.add(cause, now_ns))
-        if was_serving and not self.is_retiring:
-            self._replace()
-        self._keep_minimum()
+        if not self.is_retiring:
+            if was_serving:
+                self.staff.replace()
+            self.staff.keep_minimum()
         self._hand_over()
         return cost
 
@@ -236,9 +215,9 @@ class Version:
 
     def could_not_load(self, reason: Exception) -> None:
         """A worker that was coming will not come."""
-        self.coming -= 1
+        self.staff.coming -= 1
         self.refuse_loading(reason)
-        if not self.workers and not self.coming:
+        if not self._workers and not self.staff.coming:
             self.fail_all("load_failed", str(reason))
 
     def refuse_loading(self, reason: Exception) -> None:
@@ -260,32 +239,16 @@ class Version:
 
     def tend(self, now_ns: int) -> None:
         """Ask again for what could not be had; give back what was not needed for long."""
-        self._may_ask = True
-        if self.loaded.done():
-            self._keep_minimum()
-        self._shrink(now_ns)
-
-    def _shrink(self, now_ns: int) -> None:
-        settings = self._settings
-        quiet_ns = now_ns - self.last_used_ns
-        if quiet_ns < settings.shrink_after_s * 1e9:
-            return
-        least = 0 if quiet_ns >= settings.sleep_after_s * 1e9 else 1
-        if len(self.workers) > max(least, self._terms.least_workers):
-            self.release_idle()
-
-    def release_idle(self) -> bool:
-        """Give back one worker that holds nothing; tell whether there was one."""
-        idle = next((worker for worker in self.workers if not worker.held), None)
-        if idle is not None:
-            self._release(idle)
-        return idle is not None
+        self.staff.may_ask = True
+        if self.loaded.done() and not self.is_retiring:
+            self.staff.keep_minimum()
+        self.staff.shrink(now_ns - self.last_used_ns)
 
     def stats(self) -> VersionStats:
         return VersionStats(
-            workers=len(self.workers),
+            workers=len(self._workers),
             queued=len(self._queue),
-            running=sum(len(worker.held) for worker in self.workers),
+            running=sum(len(worker.held) for worker in self._workers),
             executions=self._executions,
             kills=self.kills,
         )
@@ -294,38 +257,11 @@ class Version:
     def _time_limit_ns(self) -> int:
         return ns_of(self._settings.time_limit_ms / 1e3)
 
-    def _release(self, worker: Worker) -> None:
-        self.workers.remove(worker)
-        self._leaving.add(worker)
-        worker.leave()
-
-    def _replace(self) -> None:
-        # Who lost one worker will lose the next: the second is loaded and waits, so that even a
-        # program that takes long to load answers at once.
-        least = 1 if self.is_shared else _WORKERS_AFTER_LOSS
-        while len(self.workers) + self.coming < least:
-            if not self._grow():
-                return
-
-    def _keep_minimum(self) -> None:
-        # Without others' idle workers: two versions would take them from each other for ever.
-        while not self.is_retiring and len(self.workers) + self.coming < self._terms.least_workers:
-            if not self._grow(takes_idle=False):
-                return
-
     def _refusal(self, kind: type[PoolFull]) -> PoolFull:
         """Return the refusal, with the time in which what waits now will have been run."""
         waiting = len(self._queue)
-        again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self.workers))
+        again_ms = retry_after_ms(waiting, self._pace.typical_run_ns, len(self._workers))
         return kind(queued=waiting, running=self._running, retry_after_ms=again_ms)
-
-    def _grow(self, *, takes_idle: bool = True) -> bool:
-        """Ask for one more worker; tell whether it will come."""
-        if len(self.workers) + self.coming >= self._settings.workers_per_version:
-            return False
-        will_come = self._crew.want(self, takes_idle=takes_idle)
-        self.coming += will_come
-        return will_come
 
     def _hand_over(self) -> None:
         """Write as much as the workers may hold."""
@@ -340,8 +276,8 @@ class Version:
                     worker.write(calls, now_ns)
                     self._running += len(calls)
         if self._queue:
-            if not self.workers and not self.coming:
-                self._grow()
+            if not self._workers and not self.staff.coming:
+                self.staff.grow()
             self._watch_queue()
         elif self.is_retiring:
             self._let_go()
@@ -351,17 +287,17 @@ class Version:
 
         A shared one goes to who waits for it, once it holds nothing.
         """
-        self.coming -= self._crew.forget(self)
-        for worker in [*self.workers]:
+        self.staff.coming -= self._crew.forget(self)
+        for worker in [*self._workers]:
             self._end_turn(worker)
-            if worker in self.workers and not (self.is_shared and worker.held):
-                self._release(worker)
-        if not self.coming:
+            if worker in self._workers and not (self.is_shared and worker.held):
+                self.staff.release(worker)
+        if not self.staff.coming:
             self.refuse_loading(LoadFailed(key=self.key, reason="it was unloaded"))
 
     def _open_workers(self) -> list[Worker]:
         """Return those that may get calls."""
-        serving = [worker for worker in self.workers if worker.stage is Stage.SERVING]
+        serving = [worker for worker in self._workers if worker.stage is Stage.SERVING]
         if self._warm_up:
             serving = [worker for worker in serving if worker not in self._warm_up]
         if self._is_last_of_turn:
@@ -380,6 +316,6 @@ class Version:
         if not self._queue:
             return
         waited_ns = self._queue.longest_ns(now_ns)
-        if not self.coming and waited_ns > self._settings.grow_after_ms * 1e6:
-            self._grow()
+        if not self.staff.coming and waited_ns > self._settings.grow_after_ms * 1e6:
+            self.staff.grow()
         self._watch_queue()
