@@ -65,9 +65,9 @@ class HttpValidation(Address):
     timeout_ms: float = Field(default=5000, gt=0, le=600_000)
     budget_per_day: int = Field(default=10_000, ge=0)
     """Questions a UTC day; when it is spent, samples are skipped and counted."""
-    budget_usd_per_day: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    budget_usd_per_day: float | None = Field(default=None, ge=0)
     """The same in US dollars."""
-    cost: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    cost: float = Field(default=0.0, ge=0)
     """Of one answer that does not name its own, in US dollars."""
     comparison: Comparison = Comparison()
 
@@ -79,7 +79,7 @@ class AnthropicValidation(Section):
     instructions: str = Field(default="", max_length=20_000)
     """What the task's description does not say."""
     budget_per_day: int = Field(default=1_000, ge=0)
-    budget_usd_per_day: float | None = Field(default=1.0, ge=0, allow_inf_nan=False)
+    budget_usd_per_day: float | None = Field(default=1.0, ge=0)
     comparison: Comparison = Comparison()
 
 

@@ -62,7 +62,7 @@ class Comparison(Section):
     method: Literal["exact", "fuzzy", "semantic"] = "exact"
     ignore: tuple[str, ...] = ()
     """Fields that do not count, as dotted paths."""
-    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    tolerance: float = Field(default=0.0, ge=0)
     """For numbers, absolute."""
     threshold: float = Field(default=0.9, gt=0, le=1)
     """Of fuzzy and semantic: the similarity from which on an output is right."""

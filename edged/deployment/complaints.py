@@ -5,12 +5,15 @@ Never: quotes a value; it may be a key.
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import takewhile
 from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 MAX_CHARACTERS: Final = 300
+_UNTOLD: Final = {"union_tag_invalid", "union_tag_not_found"}
+_TRIED: Final = ("literal[", "tuple[", "[key]")  # alternatives of a value, and a key itself
 _WORDS: Final = {
     "extra_forbidden": "unknown key",
     "missing": "is missing",
@@ -22,11 +25,10 @@ _WORDS: Final = {
 
 def complaint(error: ValidationError, model: type[BaseModel]) -> str:
     """Return the first fault of settings that should have been a `model`, and how many more."""
-    first = error.errors(include_input=False)[0]
-    steps = [str(step) for step in first["loc"]]
-    if steps[:1] == ["validation"] and len(steps) > 2:
-        del steps[2]  # the oracle's kind, which Pydantic names and nobody wrote
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    faults = error.errors(include_input=False)
+    first, steps = faults[0], _steps(faults[0])
+    others = len({tuple(_steps(fault)) for fault in faults}) - 1
+    more = f" (and {others} more)" if others else ""
     place = f"{'.'.join(steps)}: " if steps else ""
     return one_line(f"{place}{_fault(first)}{_hint(first, steps, model)}{more}")
 
@@ -37,9 +39,21 @@ def one_line(text: str) -> str:
     return line if len(line) <= MAX_CHARACTERS else line[:MAX_CHARACTERS] + "…"
 
 
+def _steps(error: ErrorDetails) -> list[str]:
+    """Return the keys that lead to it, without what Pydantic names and nobody wrote."""
+    steps = [str(step) for step in error["loc"]]
+    if steps[:1] == ["validation"]:
+        del steps[2:3]  # the oracle's kind
+    if steps[2:4] == ["comparison", "judge"]:
+        del steps[4:5]  # the judge's
+    return list(takewhile(lambda step: not step.startswith(_TRIED), steps))
+
+
 def _fault(error: ErrorDetails) -> str:
-    if error["type"] == "union_tag_invalid":
-        return f"oracle must be one of {error['ctx']['expected_tags']}"
+    if error["type"] in _UNTOLD:
+        key = error["ctx"]["discriminator"].strip("'")
+        known = error["ctx"].get("expected_tags")
+        return f"{key} must be one of {known}" if known else f"{key} is missing"
     return _WORDS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
 
 

@@ -4,12 +4,14 @@ Never: follows an alias, makes an object of a tag, or quotes the text in an erro
 key.
 """
 
+import re
 from typing import Any, Final
 
 import yaml
 
 MAX_BYTES: Final = 256 * 1024  # a thousand tasks with an oracle each; parsed in about a second
 MAX_DEPTH: Final = 20
+_IN_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]")  # nor in a path
 
 
 class DocumentInvalid(Exception):
@@ -54,6 +56,22 @@ class _PlainLoader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 the library's signature
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception:  # noqa: BLE001  `!!bool x` is a KeyError of the library's, quoting x
+            kind = node.tag.rpartition(":")[2]
+            problem = f"this is no {kind}, or too long a one"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        if isinstance(node.value, str) and _IN_NO_TEXT.search(node.value):
+            problem = "a character that no text holds"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return super().construct_scalar(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 the library's signature
         seen = set()

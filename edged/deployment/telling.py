@@ -65,9 +65,11 @@ def _check_expression(name: str, expression: str) -> None:
 
     if len(expression) > MAX_PATTERN_CHARS:
         raise ValueError(f"{name}: longer than {MAX_PATTERN_CHARS} characters")
+    options = re2.Options()
+    options.log_errors = False  # on standard error, with the pattern
     try:
-        compiled = re2.compile(expression)
+        compiled = re2.compile(expression, options)
     except re2.error as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise ValueError(f"{name}: {error.args[0].decode()}") from None
     if compiled.search(""):
         raise ValueError(f"{name}: matches the empty text, so it would match everywhere")

@@ -82,7 +82,7 @@ def test_flags_win_over_environment_over_file(write, monkeypatch):
         ("validation: {spam: {oracle: tarot}}", "validation.spam: oracle must be one of"),
         (
             "validation: {spam: {url: 'http://127.0.0.1/'}}",
-            "validation.spam: Unable to",
+            "validation.spam: oracle is missing",
         ),
         ("validation: {spam: {oracle: outcome, cost: 1}}", "validation.spam.cost: unknown"),
         ("validation: {Spam: {oracle: outcome}}", "validation.Spam"),

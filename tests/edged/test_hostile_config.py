@@ -20,22 +20,52 @@ HOSTILE = {
     "merged bomb": ("a: &a {x: 1}\nb: {<<: *a}", "aliases"),
     "deep nesting": ("a: " + "[" * 50_000, "nested deeper than 20 levels"),
     "deep mappings": ("a: " + "{a: " * 3_000, "nested deeper than 20 levels"),
-    "endless number": (f"execution: {{memory_mb: {'9' * 6_000}}}", "4300 digits"),
+    "endless number": (
+        f"execution: {{memory_mb: {'9' * 6_000}}}",
+        "line 1, column 24: this is no int",
+    ),
     "infinite number": ("execution: {timeout_ms: .inf}", "execution.timeout_ms:"),
     "no number": ("execution: {timeout_ms: .nan}", "execution.timeout_ms:"),
+    "endless size": (
+        "storage: {max_size_gb: .inf}",
+        "storage.max_size_gb: Input should be a finite",
+    ),
+    "truth for a number": (
+        "retention: {executions: {keep_days: yes}}",
+        "retention.executions: keep_days must be a number",
+    ),
+    "one of several kinds": (
+        "sampling: {strategy: [random, greedy]}",
+        "sampling.strategy: Input should be 'random', 'uncertainty', 'stratified', 'temporal' or",
+    ),
     "number for a key": ("1: 2", "line 1, column 1: a key must be text"),
     "list for a key": ("? [a, b]\n: 3", "a key must be text"),
     "key that breaks the line": ('"a\\nedged: fine": 1', "a edged: fine: unknown key"),
     "key twice": ("runtime: {}\nruntime: {mode: central}", "line 2, column 1: the key runtime"),
     "object": ("a: !!python/object/apply:os.system [id]", "could not determine a constructor"),
+    "no truth": ("runtime: {standby: !!bool s3cret}", "line 1, column 20: this is no bool"),
+    "no number by tag": ("cloud: {api_key: !!int s3cret}", "line 1, column 18: this is no int"),
+    "no digit": ("execution: {memory_mb: !!int ''}", "line 1, column 24: this is no int"),
+    "no moment": ("runtime: {name: !!timestamp s3cret}", "column 17: this is no timestamp"),
     "two documents": ("runtime: {}\n---\nruntime: {}", "another document"),
     "terminal codes": ('"\\e[2J": 1', "[2J: unknown key"),
     "null byte": ('a: "\0"', "#x0000"),
+    "null byte by escape": (r'storage: {data_dir: "a\0"}', "column 21: a character that no text"),
+    "half a character": (r'runtime: {name: "\ud800"}', "column 17: a character that no text"),
     "tab": ("runtime:\n\tmode: edge", "line 2, column 1"),
     "cut off": ('runtime: {name: "x', "line 1"),
     "list": ("- runtime", "must be a mapping of sections"),
     "too large": ("#" * 300_000, "larger than 262144 bytes"),
     "unknown oracle": ("validation: {spam: {oracle: s3cret}}", "oracle must be one of"),
+    "no oracle": ("validation: {spam: {}}", "validation.spam: oracle is missing"),
+    "unknown judge": (
+        "validation: {spam: {oracle: outcome, comparison: {judge: {by: s3cret}}}}",
+        "validation.spam.comparison.judge: by must be one of 'http',",
+    ),
+    "no pattern": (
+        "privacy: {patterns: {badge: 's3('}}",
+        "privacy.patterns: badge: missing ): s3(",
+    ),
     "oracle without url": ("validation: {spam: {oracle: http}}", "validation.spam.url: is missing"),
     "key written out": ("cloud: {api_key: s3cret}", "never the key"),
     "key in broken text": ('cloud: {api_key: "s3cret', "line 1"),
@@ -69,7 +99,10 @@ def test_a_hostile_file_gets_one_clear_line(tmp_path, kind):
     assert "s3cret" not in line
 
 
-@pytest.mark.parametrize("kind", ["unknown key", "wrong type", "unset variable", "yaml bomb"])
+@pytest.mark.parametrize(
+    "kind",
+    [*("unknown key", "wrong type", "unset variable", "yaml bomb"), *("no truth", "no pattern")],
+)
 def test_serve_prints_that_line_alone(tmp_path, kind):
     text, words = HOSTILE[kind]
     path = tmp_path / "deployment.yaml"
