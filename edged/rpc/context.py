@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 import structlog
+from grpc.aio import EOF, AbortError
 
 from edged.rpc.call import Call, CallEnded
 from edged.rpc.codes import Code, Metadata, RpcError, StatusCode, number_of
@@ -17,6 +18,10 @@ from edged.rpc.methods import MethodHandler
 log = structlog.get_logger(__name__)
 
 COMPRESSIONS = (b"identity", b"deflate", b"gzip")  # by the numbers of grpc.Compression
+
+
+class Aborted(RpcError, AbortError):
+    """Raised by `abort`; handlers and interceptors written for grpc.aio know it as AbortError."""
 
 
 class Context:
@@ -65,6 +70,8 @@ class Context:
     # Status
 
     def set_code(self, code: int | StatusCode) -> None:
+        """Raises AttributeError when it is no code, which could not be sent later either."""
+        number_of(code)
         self._code = code
 
     def set_details(self, details: str) -> None:
@@ -86,26 +93,27 @@ class Context:
     def trailing_metadata(self) -> Metadata:
         return self._trailing
 
-    async def abort(
+    def abort(
         self,
         code: int | StatusCode,
         details: str = "",
         trailing_metadata: Iterable[tuple[str, str | bytes]] = (),
     ) -> NoReturn:
-        """End the call with this status, which is not OK. Always raises.
+        """End the call with this status, which is not OK. Always raises Aborted.
 
-        The call has ended even if the handler catches what is raised. details, trailing_metadata:
-        those that were set, where none are given.
+        The call has ended even if the handler catches what is raised. It raises before anything
+        is awaited: a handler that is no coroutine may abort too. details, trailing_metadata: those
+        that were set, where none are given.
         """
         if number_of(code) == Code.OK:
             raise ValueError("abort() needs a status other than OK")
         trailing = tuple(trailing_metadata) or self._trailing
-        ended = RpcError(code, details or self._details, trailing)
+        ended = Aborted(code, details or self._details, trailing)
         self._call.fail(ended.code, ended.details, ended.trailing_metadata)
         raise ended
 
-    async def abort_with_status(self, status: Any) -> NoReturn:
-        await self.abort(status.code, status.details, status.trailing_metadata or ())
+    def abort_with_status(self, status: Any) -> NoReturn:
+        self.abort(status.code, status.details, status.trailing_metadata or ())
 
     # Messages
 
@@ -113,8 +121,6 @@ class Context:
         """Return the next request; `grpc.aio.EOF` after the last."""
         message = await self._call.read()
         if message is None:
-            from grpc.aio import EOF
-
             return EOF
         return self._decoded(message)
 

@@ -69,6 +69,49 @@ async def test_a_status_waits_for_the_first_message_but_not_for_ever(serve_ours,
     }
 
 
+async def test_a_handler_that_is_no_coroutine_may_abort(serve, connect):
+    def fail(request, context):
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such thing")
+        return b"all is well"
+
+    served = await serve(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert (answer.code, answer.details) == (grpc.StatusCode.NOT_FOUND, "no such thing")
+
+
+async def test_an_abort_is_known_by_its_name(serve, connect):
+    caught = []
+
+    async def fail(request, context):
+        try:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        except grpc.aio.AbortError as error:
+            caught.append(error)
+            raise
+
+    served = await serve(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert answer.code is grpc.StatusCode.NOT_FOUND
+    assert len(caught) == 1
+
+
+@pytest.mark.parametrize("code", ["NOT_FOUND", None])
+async def test_what_is_no_code_is_unknown(serve_ours, connect, code):
+    async def fail(request, context):
+        context.set_code(code)
+        return b""
+
+    served = await serve_ours(unary_unary=fail)
+
+    answer = await connect(served.target).call("unary_unary", b"")
+
+    assert answer.code is grpc.StatusCode.UNKNOWN
+
+
 async def test_abort_is_the_end_even_where_the_handler_catches_it(serve, connect):
     async def fail(request, context):
         context.set_details("no such thing")
