@@ -57,10 +57,7 @@ class Gateway:
             layout, self.pool, deployment.runtime.default_task, deployment.placements
         )
         self._writers = [_writer(layout, kind, storage) for kind in KINDS]
-        self._logs = [
-            Commits(writer, storage.fsync, storage.fsync_interval_ms / 1000)
-            for writer in self._writers
-        ]
+        self._logs = [_commits(writer, storage) for writer in self._writers]
         executions, outcomes = self._logs
         serve_unlogged = storage.on_full == "serve"
         checks = health.aio.HealthServicer()
@@ -80,32 +77,19 @@ class Gateway:
         )
         callers = deployment.access.callers_file
         self._access = Access(callers) if callers else None
-        service = EdgeService(
+        outcome_log = OutcomeLog(self._catalog, outcomes, time.time)
+        service = EdgeService(self._executor, outcome_log, counters, self._access)
+        http = HttpDoor(
             self._executor,
-            OutcomeLog(self._catalog, outcomes, time.time),
+            self.health,
             counters,
+            self.pool,
             self._access,
+            lambda: self._doors.counters,
         )
-        self._doors = Doors(
-            deployment,
-            Sockets(
-                grpc=lambda: _socket(inheritance, "grpc"),
-                http=_socket(inheritance, "http"),
-                grpc_address=inheritance.grpc_address,
-            ),
-            self._access,
-            service,
-            HotMethods(self._executor, counters),
-            HttpDoor(
-                self._executor,
-                self.health,
-                counters,
-                self.pool,
-                self._access,
-                lambda: self._doors.counters,
-            ),
-            checks,
-        )
+        hot = HotMethods(self._executor, counters)
+        sockets = _sockets(inheritance)
+        self._doors = Doors(deployment, sockets, self._access, service, hot, http, checks)
         self.control = Control(layout, self._catalog, self.health, _socket(inheritance, "control"))
 
     async def serve(self, stop: asyncio.Event) -> None:
@@ -148,6 +132,18 @@ class Gateway:
 
 def _writer(layout: Layout, kind: LogKind, storage: Storage) -> LogWriter:
     return LogWriter(layout, kind, time.time, is_synced=storage.fsync != "never")
+
+
+def _commits(writer: LogWriter, storage: Storage) -> Commits:
+    return Commits(writer, storage.fsync, storage.fsync_interval_ms / 1000)
+
+
+def _sockets(inheritance: Inheritance) -> Sockets:
+    return Sockets(
+        grpc=lambda: _socket(inheritance, "grpc"),
+        http=_socket(inheritance, "http"),
+        grpc_address=inheritance.grpc_address,
+    )
 
 
 def _socket(inheritance: Inheritance, name: str) -> socket.socket:
