@@ -29,6 +29,12 @@ from edged.sandbox.permits import Permits
 from edged.sandbox.refusals import RefusalList
 
 _PYTHON_BUILTINS = frozenset(dir(builtins))
+_NAMING = (
+    *(ast.Name, ast.arg, ast.FunctionDef, ast.ClassDef, ast.alias, ast.ExceptHandler),
+    *(ast.Attribute, ast.Global, ast.Nonlocal, ast.keyword),
+    *(ast.MatchAs, ast.MatchStar, ast.MatchMapping, ast.MatchClass),
+)
+"""Nodes that hold a name as text; each has its rule."""
 
 
 def fold_names(
@@ -93,27 +99,7 @@ class _Folding:
         self._second_names: set[ast.AST] = set()  # both sides of `__str__ = __repr__`
         self._withheld = _PYTHON_BUILTINS - given - self._bound
         self._rules: dict[type[ast.AST], Callable[[Any, str], None]] = {
-            kind: getattr(self, f"_fold_{kind.__name__.lower()}")
-            for kind in (
-                *(
-                    ast.Name,
-                    ast.arg,
-                    ast.FunctionDef,
-                    ast.ClassDef,
-                    ast.alias,
-                    ast.ExceptHandler,
-                    ast.Attribute,
-                ),
-                *(
-                    ast.Global,
-                    ast.Nonlocal,
-                    ast.keyword,
-                    ast.MatchAs,
-                    ast.MatchStar,
-                    ast.MatchMapping,
-                ),
-                ast.MatchClass,
-            )
+            kind: getattr(self, f"_fold_{kind.__name__.lower()}") for kind in _NAMING
         }
 
     def run(self, tree: ast.Module) -> None:
