@@ -5,6 +5,7 @@ nothing decrypted touches the disk. Never: writes into the data_dir.
 """
 
 import os
+from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,21 +59,7 @@ def query(
     executions WHERE input->>'country' = 'DE' GROUP BY ALL`. Needs the extra: loopai[analytics].
     """
     layout = open_task(task, config, data_dir)
-    try:
-        import duckdb
-    except ImportError as error:
-        raise refused("query needs DuckDB: pip install 'loopai[analytics]'") from error
-    try:
-        with duckdb.connect() as connection:
-            for kind in [kind for kind in COLUMNS if kind in sql.lower()]:
-                _make_view(connection, layout, task, kind, since(days))
-            found = connection.execute(sql)
-            if found is None:
-                raise refused("the query is empty")
-            columns = found.description or []
-            rows = found.fetchall()
-    except (duckdb.Error, OSError, LogUnreadable) as error:
-        raise refused(" ".join(str(error).split())) from error
+    columns, rows = _fetch(layout, task, sql, since(days))
     names = _distinct([str(column[0]) for column in columns])
     if as_json:
         kinds = [str(column[1]) for column in columns]
@@ -81,6 +68,26 @@ def query(
         typer.echo(orjson.dumps(document, default=str))
     else:
         typer.echo("\n".join("\t".join(map(str, row)) for row in (names, *rows)))
+
+
+def _fetch(
+    layout: Layout, task: str, sql: str, first: str
+) -> tuple[Sequence[Sequence[Any]], list[Any]]:
+    """Return the columns, name and type in front, and the rows."""
+    try:
+        import duckdb
+    except ImportError as error:
+        raise refused("query needs DuckDB: pip install 'loopai[analytics]'") from error
+    try:
+        with duckdb.connect() as connection:
+            for kind in [kind for kind in COLUMNS if kind in sql.lower()]:
+                _make_view(connection, layout, task, kind, first)
+            found = connection.execute(sql)
+            if found is None:
+                raise refused("the query is empty")
+            return found.description or [], found.fetchall()
+    except (duckdb.Error, OSError, LogUnreadable) as error:
+        raise refused(" ".join(str(error).split())) from error
 
 
 def _make_view(

@@ -17,6 +17,7 @@ from edged.agent.erasing import KINDS, Eraser
 from edged.agent.erasures import ErasureFolder, Request
 from edged.agent.privacy.matching import Match
 from edged.commands.settings import Config, DataDir, read_deployment, refused
+from edged.datasets.layout import Layout
 from edged.errors import LoopaiError
 
 
@@ -39,15 +40,9 @@ def erase(
     makes the exit code 1. The running agent looks once more, and asks home to erase the same
     executions until home has acknowledged it; state/erasures has the account of it.
     """
-    try:
-        for each in match:
-            Match.parse(each)
-    except ValueError as error:
-        raise refused(f"--match: {error}") from error
+    _check_matches(match)
     layout = read_deployment(config, data_dir).storage.layout
-    logs = [path for path in layout.datasets.glob("*/*") if path.name in KINDS and path.is_dir()]
-    if task not in {path.parent.name for path in logs}:
-        raise refused(f"{layout.data_dir} has no data of {task}")
+    _check_has_data(layout, task)
     request = Request(
         erasure_id=str(uuid4()),
         task=task,
@@ -74,6 +69,20 @@ def erase(
     sys.stdout.buffer.write(orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE))
     if eraser.damaged:
         raise typer.Exit(1)
+
+
+def _check_matches(match: list[str]) -> None:
+    try:
+        for each in match:
+            Match.parse(each)
+    except ValueError as error:
+        raise refused(f"--match: {error}") from error
+
+
+def _check_has_data(layout: Layout, task: str) -> None:
+    logs = [path for path in layout.datasets.glob("*/*") if path.name in KINDS and path.is_dir()]
+    if task not in {path.parent.name for path in logs}:
+        raise refused(f"{layout.data_dir} has no data of {task}")
 
 
 def carry_out(request: Request, eraser: Eraser, folder: ErasureFolder) -> Counter[str]:
