@@ -136,21 +136,22 @@ def _view(
         batches_pending=row.batches_pending,
         dropped=row.dropped,
         problems=row.problems,
-        tasks=[
-            EdgeTaskView(
-                task=condition.task,
-                state=condition.state,
-                target_version=condition.target_version,
-                serving_version=condition.serving_version,
-                stage=condition.stage,
-                reason=condition.reason,
-                updated_at=condition.updated_at,
-            )
-            for condition in conditions
-        ],
+        tasks=[_task_view(condition) for condition in conditions],
         executions=dict(executions),
         executions_total=sum(executions.values()),
         settings=row.settings,
         settings_refused=row.settings_refused,
         privacy_floor=row.privacy_floor,
+    )
+
+
+def _task_view(condition: EdgeTask) -> EdgeTaskView:
+    return EdgeTaskView(
+        task=condition.task,
+        state=condition.state,
+        target_version=condition.target_version,
+        serving_version=condition.serving_version,
+        stage=condition.stage,
+        reason=condition.reason,
+        updated_at=condition.updated_at,
     )

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from controlplane.storage.database import Database
@@ -64,20 +64,8 @@ class Labels:
             ValidationRow.version == version,
             ValidationRow.channel == AUDIT,
         )
-        # Columns, not entities: a look at twenty thousand labels takes a third of the time.
-        newest = (
-            select(
-                ValidationRow.execution_id,
-                ValidationRow.is_match,
-                ValidationRow.outcome,
-                ValidationRow.deployment_id,
-            )
-            .where(*is_audit)
-            .order_by(ValidationRow.id.desc())
-            .limit(NEWEST)
-        )
         async with self._database.reading() as session:
-            rows = (await session.execute(newest)).all()
+            rows = (await session.execute(_newest(is_audit))).all()
             total = await session.scalar(
                 select(func.count()).select_from(ValidationRow).where(*is_audit)
             )
@@ -154,6 +142,21 @@ def _is_of(organisation_id: str, task: str) -> Sequence[Any]:
         ValidationRow.organisation_id == organisation_id,
         ValidationRow.task == task,
         ValidationRow.voided_at.is_(None),
+    )
+
+
+def _newest(conditions: Sequence[Any]) -> Select[str, bool, str, str]:
+    # Columns, not entities: a look at twenty thousand labels takes a third of the time.
+    return (
+        select(
+            ValidationRow.execution_id,
+            ValidationRow.is_match,
+            ValidationRow.outcome,
+            ValidationRow.deployment_id,
+        )
+        .where(*conditions)
+        .order_by(ValidationRow.id.desc())
+        .limit(NEWEST)
     )
 
 
