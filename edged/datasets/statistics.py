@@ -86,7 +86,7 @@ class Statistics:
         for line in lines:
             try:
                 execution = orjson.loads(line)
-                self._arm((execution["version"], execution["arm"])).add(execution)
+                self._arm(_arm_of(execution)).add(execution)
             except (ValueError, KeyError, TypeError, AttributeError):
                 self.malformed += 1
 
@@ -186,6 +186,14 @@ class StatisticsFiles:
 
     def _write(self, path: Path, content: bytes) -> None:
         write_whole(path, self._seal(content + b"\n") if self._seal else content)
+
+
+def _arm_of(execution: Mapping[str, Any]) -> ArmKey:
+    """Raises TypeError for names of other types: they could not stand beside the others."""
+    version, arm, status = execution["version"], execution["arm"], execution["status"]
+    if not (isinstance(version, int) and isinstance(arm, str) and isinstance(status, str)):
+        raise TypeError("no execution")
+    return version, arm
 
 
 def _counts(arm: ArmStatistics) -> dict[str, Any]:

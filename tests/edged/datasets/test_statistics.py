@@ -110,6 +110,17 @@ def test_the_days_of_a_task_are_counted_by_arm(layout, executions, clock):
     assert saved(layout, "2026-11-24")["executions"] == 1
 
 
+@pytest.mark.parametrize("foreign", [{"version": "two"}, {"arm": None}, {"status": 5}], ids=str)
+def test_a_line_whose_names_are_of_another_type_is_no_execution(layout, executions, foreign):
+    executions.append(1)
+    line = {"version": 2, "arm": "stable", "status": "success", "latency_ms": 1.0, "output": "ham"}
+    executions.write_raw(json.dumps(line | foreign).encode() + b"\n")
+
+    count_and_save(layout)
+
+    assert (saved(layout)["executions"], saved(layout)["malformed"]) == (1, 1)
+
+
 def test_a_counter_that_starts_anew_goes_on_where_the_last_one_saved(layout, executions):
     executions.append(3)
     count_and_save(layout)
