@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, cast
 import ngh2
 import structlog
 
+from edged.rpc.endings import ENHANCE_YOUR_CALM, NO_ERROR, Endings
 from edged.rpc.guard import Guard
 from edged.rpc.limits import Counters, Limits
 from edged.rpc.metadata import Header
@@ -26,10 +27,6 @@ log = structlog.get_logger(__name__)
 _SEND_BYTES: Final = 256 * 1024  # one write; the transport takes more when it has sent it
 _ROOM_BYTES: Final = 64 * 1024  # unsent bytes of a stream above which its writer waits
 _WIDE_OPEN: Final = 2**31 - 1
-_NO_ERROR: Final = 0
-_INTERNAL_ERROR: Final = 2
-_ENHANCE_YOUR_CALM: Final = 11
-_GOAWAY_CALM: Final = bytes.fromhex("00000807000000000000000000" + "0000000b")
 
 
 class Http2(asyncio.Protocol, ABC):
@@ -55,11 +52,11 @@ class Http2(asyncio.Protocol, ABC):
         self.counters = counters
         self.loop = loop
         self.guard = Guard(limits, counters, loop.time())
+        self._endings = Endings(counters)
         self.transport: asyncio.Transport | None = None
         self._is_flush_due = False
         self._is_write_paused = False
         self._is_ended = False  # by us, for its conduct
-        self._is_reset = False  # by the client, since the last look
         self._room: dict[int, asyncio.Future[None]] = {}  # writers that wait, by stream
         self._early: set[int] = set()  # answered before their request ended
         self._h2 = ngh2.Connection(
@@ -255,7 +252,7 @@ class Http2(asyncio.Protocol, ABC):
                     return
 
     def _on_reset(self, _event: ngh2.StreamReset) -> None:
-        self._is_reset = True
+        self._endings.has_resets = True
 
     def _on_settings(self, _event: ngh2.SettingsReceived) -> None:
         if not self.guard.got_settings(self.loop.time()):
@@ -306,7 +303,7 @@ class Http2(asyncio.Protocol, ABC):
             return
         for stream_id in [one for one in self._early if not self._h2.queued_body_size(one)]:
             self._early.discard(stream_id)
-            self._attempt(self._h2.reset_stream, stream_id, _NO_ERROR)
+            self._attempt(self._h2.reset_stream, stream_id, NO_ERROR)
 
     def _is_full(self, stream_id: int) -> bool:
         if self.transport is None:
@@ -319,37 +316,18 @@ class Http2(asyncio.Protocol, ABC):
             room.set_result(None)
 
     def _on_connection_closed(self, event: ngh2.ConnectionClosed) -> None:
-        """Count what libnghttp2 ended by itself; what we end is counted where we do."""
-        if event.error_code in {_NO_ERROR, _ENHANCE_YOUR_CALM}:
-            return
-        is_reset = self._is_reset and event.error_code == _INTERNAL_ERROR
-        counter = "rapid_resets" if is_reset else "protocol_errors"
-        self._count(counter, event.debug_data.decode("latin-1"))
-
-    def _count(self, counter: str, error: str) -> None:
-        setattr(self.counters, counter, getattr(self.counters, counter) + 1)
-        log.info("connection_closed", reason=counter, error=error)
+        self._endings.count_closed(event.error_code, event.debug_data)
 
     def _calm_down(self, reason: str) -> None:
         self._is_ended = True
         log.info("connection_closed", reason=reason)
-        self._attempt(self._h2.send_goaway, _ENHANCE_YOUR_CALM, debug_data=reason.encode())
+        self._attempt(self._h2.send_goaway, ENHANCE_YOUR_CALM, debug_data=reason.encode())
         self.close()
 
     def _break(self, error: ngh2.NGH2Error) -> None:
-        """End a connection that libnghttp2 gave up. It says nothing any more, so we say why."""
-        counter = _counter_of(error)
-        self._count(counter, str(error))
+        is_flood = isinstance(error, ngh2.DenialOfServiceError)
+        last_words = self._endings.count_broken(str(error), is_flood=is_flood)
         if self.transport is not None:
-            if counter != "prefaces_missing":
-                self.transport.write(_GOAWAY_CALM)
+            if last_words:
+                self.transport.write(last_words)
             self.transport.close()
-
-
-def _counter_of(error: ngh2.NGH2Error) -> str:
-    text = str(error)
-    if not isinstance(error, ngh2.DenialOfServiceError):
-        return "prefaces_missing" if "magic" in text else "protocol_errors"
-    if "CONTINUATION" in text:
-        return "continuation_floods"
-    return "metadata_too_large" if "header" in text else "acknowledgement_floods"
