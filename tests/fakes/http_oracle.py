@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 Label = Callable[[Any], Any]
+HANG_UP = -1
 
 
 class HttpOracleServer:
@@ -17,7 +18,7 @@ class HttpOracleServer:
         self.failures: list[int] = []
         """Statuses that the next requests get, first come first served."""
         self.refuses: Callable[[Any], int] = lambda _input: 0
-        """A status for an input, 0 for none."""
+        """A status for an input, 0 for none, HANG_UP for a connection that just ends."""
         self.raw_answer: bytes | None = None
         """Sent instead of a proper answer."""
         self.delay_s = 0.0
@@ -63,6 +64,8 @@ class HttpOracleServer:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 body = await reader.readexactly(_content_length(head))
                 status, answer = await self._answer(json.loads(body))
+                if status == HANG_UP:
+                    break
                 length = f"content-length: {len(answer)}\r\n\r\n"
                 writer.write(f"HTTP/1.1 {status} Said\r\n{length}".encode() + answer)
                 await writer.drain()

@@ -64,8 +64,11 @@ class Web:
                 status, content = await self._exchange(body, headers or {})
         except TimeoutError:
             raise OracleFailed(reason=f"no answer within {self._timeout_ms:.0f} ms") from None
-        except httpx2.HTTPError as error:
+        except httpx2.ConnectError as error:
             raise OracleAway(reason=f"{type(error).__name__}: {error}") from error
+        except httpx2.HTTPError as error:
+            # Whoever hangs up may do so at this question, for ever: it counts against it.
+            raise OracleFailed(reason=f"{type(error).__name__}: {error}") from error
         self._check(status)
         return content, round((perf_counter() - started_s) * 1000, 3)
 

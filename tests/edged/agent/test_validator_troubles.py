@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.clock import FakeClock
 from tests.fakes.execution_log import ExecutionLog
-from tests.fakes.http_oracle import HttpOracleServer
+from tests.fakes.http_oracle import HANG_UP, HttpOracleServer
 from tests.fakes.validating import HASTY, is_followed_to_end, until, validating
 
 NOON = 1_795_435_200.0  # 2026-11-23T12:00:00Z
@@ -100,10 +100,11 @@ async def test_an_answer_that_comes_too_late_is_no_label(start, executions, orac
     assert unlabelled == []
 
 
+@pytest.mark.parametrize("trouble", [500, HANG_UP])
 async def test_one_question_that_always_fails_is_given_up_once_others_are_answered(
-    start, executions, oracle
+    start, executions, oracle, trouble
 ):
-    oracle.refuses = lambda given: 500 if given["text"] == "0" else 0
+    oracle.refuses = lambda given: trouble if given["text"] == "0" else 0
     poison, *ids = executions.append(30)
 
     async with start() as validators:
