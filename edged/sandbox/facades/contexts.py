@@ -21,7 +21,7 @@ def offered() -> dict[str, object]:
     """Return the members of the contextlib module."""
     return {
         "contextmanager": context_manager,
-        "nullcontext": lambda value=None: contextlib.nullcontext(value),
+        "nullcontext": lambda enter_result=None: contextlib.nullcontext(enter_result),
         "suppress": make_suppress,
     }
 

@@ -178,7 +178,7 @@ def subn(
 
 
 def dumps(
-    value: object,
+    obj: object,
     *,
     skipkeys: bool = False,
     ensure_ascii: bool = True,
@@ -190,7 +190,7 @@ def dumps(
     sort_keys: bool = False,
 ) -> str:
     return json.dumps(
-        value,
+        obj,
         skipkeys=skipkeys,
         ensure_ascii=ensure_ascii,
         check_circular=check_circular,
@@ -203,16 +203,19 @@ def dumps(
 
 
 def loads(
-    text: str | bytes | bytearray,
+    s: str | bytes | bytearray,
     *,
+    strict: bool = True,
     object_hook: Callable[[Mapping[str, object]], object] | None = None,
     object_pairs_hook: Callable[[list[tuple[str, object]]], object] | None = None,
     parse_float: Callable[[str], object] | None = None,
     parse_int: Callable[[str], object] | None = None,
     parse_constant: Callable[[str], object] | None = None,
 ) -> object:
+    options = {} if strict else {"strict": False}  # any would have a decoder made for each call
     return json.loads(
-        text,
+        s,
+        **options,  # type: ignore[arg-type]
         object_hook=object_hook,
         object_pairs_hook=object_pairs_hook,
         parse_float=parse_float,
