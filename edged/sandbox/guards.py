@@ -205,8 +205,10 @@ class Guards:
     def setattr(self, owner: object, name: object, value: object) -> None:
         setattr(self.store(owner), fold_attribute(name), value)
 
-    def type_of(self, value: object) -> type:
+    def type_of(self, value: object, *parts: object) -> type:
         """Return the class of a value; TypeError where programs have no use for it."""
+        if parts:
+            raise TypeError("type() takes one value; write a class statement")
         kind = type(value)
         if (
             is_own_class(kind)

@@ -23,7 +23,9 @@ from edged.sandbox.methods import is_own_function
 class ProgramEnumType(enum.EnumType):
     """Enum classes by class statement only: the call that makes one from text takes any name."""
 
-    def __call__(cls, value: object) -> typing.Any:  # type: ignore[override]
+    def __call__(cls, value: object, *names: object, **options: object) -> typing.Any:
+        if names or options:
+            raise TypeError("an Enum is made by a class statement; write class Name(Enum): A = 1")
         return cls.__new__(cls, value)  # type: ignore[arg-type, call-arg]  # the members' own
 
 

@@ -230,6 +230,14 @@ POSITIONAL = "class P:\n    a = 1\ndef run(x):\n    match x:\n        case P(1):
             "def run(x):\n    object.__setattr__(x, 'a', 1)\n",
             "line 2, column 5: the attribute '__setattr__' is not allowed; assign it;",
         ),
+        (
+            f"from enum import Enum\nColor = Enum('Color', 'RED GREEN')\n{RUN}",
+            "line 2, column 1: a module body that fails (TypeError: an Enum is made by a class",
+        ),
+        (
+            f"Point = type('Point', (), {{}})\n{RUN}",
+            "line 1, column 1: a module body that fails (TypeError: type() takes one value; write",
+        ),
     ],
 )
 def test_what_stays_refused_says_what_to_write_instead(source: str, refusal: str) -> None:
