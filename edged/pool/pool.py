@@ -31,6 +31,7 @@ from edged.pool.errors import (
     Quarantined,
     UnknownProgram,
 )
+from edged.pool.replies import vetted
 from edged.pool.report import JailReport
 from edged.pool.settings import PoolSettings
 from edged.pool.values import Call, PoolStats, ProgramSource, Result, VersionStats, ns_of
@@ -186,7 +187,7 @@ class Pool:
     async def call(
         self, key: str, input_json: bytes, *, time_limit_ms: float | None = None
     ) -> Result:
-        """Submit one call and wait for its result."""
+        """Submit one call and wait for its result, whose output is JSON."""
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
         def done(answer: Result) -> None:
@@ -194,7 +195,7 @@ class Pool:
                 result.set_result(answer)
 
         self.submit(key, input_json, done, time_limit_ms=time_limit_ms)
-        return await result
+        return vetted(await result)
 
     @property
     def time_limit_ms(self) -> float:

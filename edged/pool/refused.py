@@ -14,7 +14,7 @@ def read_refused(text: bytes) -> ProgramRefused:
     """Raise FrameMalformed when this is not what a worker says."""
     try:
         return ProgramRefused(tuple(_refusal(fields) for fields in json.loads(text)))
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise FrameMalformed from error
 
 

@@ -17,30 +17,23 @@ from typing import Final, Protocol
 import structlog
 
 from edged.pool.channel import Channel
-from edged.pool.values import Call, Result, failed
+from edged.pool.replies import read_result
+from edged.pool.values import Call
 from edged.pool.verdicts import Cause
 from edged.pool.watchdog import Watchdog
 from edged.sandbox.frames import (
-    CUT_BY_CALLER,
-    HAS_CONFIDENCE,
     IS_LAST,
-    RESULT,
     Frame,
     FrameMalformed,
     Kind,
     Load,
-    Outcome,
     frame,
     pack_load,
     pack_run,
 )
 from edged.sandbox.page import Running, SharedPage
 
-_OUTCOMES: Final = {int(outcome): outcome for outcome in Outcome}
 _RESULT: Final = int(Kind.RESULT)
-_SUCCESS: Final = Outcome.SUCCESS
-_HEAD_BYTES: Final = RESULT.size
-_read_head: Final = RESULT.unpack_from
 _LOAD_GRACE_S: Final = 0.5  # the soft deadline should end it, with a better message
 
 log = structlog.get_logger(__name__)
@@ -86,6 +79,7 @@ class Worker:
         self.answered = 0
         self.programs: dict[str, int] = {}  # loaded, by key; several only in a shared worker
         self._owner = owner
+        self._output_bytes_limit = 0  # of the program in use
         self._page = page
         self._pidfd: int | None = None
         self._niceness = 0
@@ -106,6 +100,7 @@ class Worker:
         """Have it serve this program. It must be blank, or shared and hold no call."""
         self.key = key
         self.stage = Stage.LOADING
+        self._output_bytes_limit = order.result_bytes_limit
         index = self.programs.get(key)
         if index is None:
             index = self.programs[key] = len(self.programs)
@@ -228,7 +223,7 @@ class Worker:
 
     def _answer(self, index: int, body: bytes) -> tuple[int, bool]:
         """Give one call its result; return its run time and whether the worker leaves after it."""
-        result, flags, run_ns = _read_result(body)
+        result, flags, run_ns = read_result(body, self._output_bytes_limit)
         held = self.held
         if not held or held[0].index != index:
             raise FrameMalformed
@@ -236,30 +231,3 @@ class Worker:
         self.answered += 1
         call.answer(result)
         return run_ns, flags & IS_LAST > 0
-
-
-def _read_result(body: bytes) -> tuple[Result, int, int]:
-    """Return the result, its flags and run time; raise FrameMalformed for what no worker sends."""
-    if len(body) < _HEAD_BYTES:
-        raise FrameMalformed
-    number, flags, type_bytes, run_ns, confidence = _read_head(body)
-    if number != _SUCCESS:
-        return _failure(body, number, flags, type_bytes, run_ns), flags, run_ns
-    if not flags & HAS_CONFIDENCE:
-        confidence = None
-    output = body[_HEAD_BYTES:]
-    return Result(_SUCCESS, output, confidence, "", "", run_ns / 1e6, False), flags, run_ns  # noqa: FBT003
-
-
-def _failure(body: bytes, number: int, flags: int, type_bytes: int, run_ns: int) -> Result:
-    outcome = _OUTCOMES.get(number)
-    if outcome is None:
-        raise FrameMalformed
-    message_at = _HEAD_BYTES + type_bytes
-    return failed(
-        outcome,
-        body[_HEAD_BYTES:message_at].decode(errors="replace"),
-        body[message_at:].decode(errors="replace"),
-        run_ns=run_ns,
-        cut_by_caller=bool(flags & CUT_BY_CALLER),
-    )

@@ -59,6 +59,8 @@ MAX_FRAME_BYTES: Final = (
     64 * 1024 * 1024
 )  # far above any configured limit; a lie must not make us buffer
 
+MAX_ERROR_BYTES: Final = 4_000
+"""Of an error's type and message together; results.py keeps each within 500 characters."""
 
 RECEIVE_BYTES: Final = 64 * 1024
 """To ask of a socket at once: from 128 KB on, the allocator maps and unmaps memory each time, which
