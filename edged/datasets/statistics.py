@@ -46,9 +46,11 @@ class ArmStatistics:
         status, latency_ms = execution["status"], float(execution["latency_ms"])
         if not 0 <= latency_ms < math.inf:
             raise ValueError("no latency")
+        confidence = execution.get("confidence")
+        if confidence is not None and not 0 <= confidence <= 1:
+            raise ValueError("no confidence")
         self.statuses[status] += 1
         self.latencies.add(latency_ms)
-        confidence = execution.get("confidence")
         if confidence is not None:
             self.confidence_bins[min(int(confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)] += 1
         if status == "success":

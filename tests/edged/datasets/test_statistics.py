@@ -199,6 +199,17 @@ def test_a_damaged_file_of_statistics_is_made_again(layout, executions):
     assert saved(layout)["executions"] == 3
 
 
+@pytest.mark.parametrize("confidence", [b"-5", b"-0.2", b"7", b'"high"'])
+def test_a_line_with_no_probability_for_its_confidence_counts_as_malformed(confidence):
+    line = b'{"version":1,"arm":"stable","status":"success","latency_ms":1,"output":"ham"'
+    statistics = Statistics()
+
+    statistics.add_lines([line + b',"confidence":' + confidence + b"}", line + b"}"])
+
+    assert statistics.total().statuses == {"success": 1}
+    assert statistics.malformed == 1
+
+
 def test_outputs_of_many_kinds_are_bounded():
     statistics = Statistics()
     lines = [
