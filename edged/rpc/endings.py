@@ -26,12 +26,12 @@ class Endings:
         self._counters = counters
 
     def count_closed(self, code: int, debug_data: bytes) -> None:
-        """Count what libnghttp2 ended by itself; what we end is counted where we do."""
-        if code in {NO_ERROR, ENHANCE_YOUR_CALM}:
+        """Count what libnghttp2 ended by itself."""
+        if code == NO_ERROR:
             return
         is_reset = self.has_resets and code == _INTERNAL_ERROR
         counter = "rapid_resets" if is_reset else "protocol_errors"
-        self._count(counter, debug_data.decode("latin-1"))
+        self._count(counter, debug_data.decode("latin-1") or f"HTTP/2 error {code}")
 
     def count_broken(self, text: str, *, is_flood: bool) -> bytes:
         """Count a connection that libnghttp2 gave up; return what to send in its place.

@@ -316,7 +316,8 @@ class Http2(asyncio.Protocol, ABC):
             room.set_result(None)
 
     def _on_connection_closed(self, event: ngh2.ConnectionClosed) -> None:
-        self._endings.count_closed(event.error_code, event.debug_data)
+        if not self._is_ended:  # what we end is counted where we do
+            self._endings.count_closed(event.error_code, event.debug_data)
 
     def _calm_down(self, reason: str) -> None:
         self._is_ended = True

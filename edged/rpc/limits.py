@@ -86,6 +86,7 @@ class Counters:
     rapid_resets: int = 0
     continuation_floods: int = 0
     protocol_errors: int = 0
+    """Frames that HTTP/2 forbids, or more without any use than libnghttp2 bears."""
     metadata_too_large: int = 0
     messages_too_large: int = 0
     received_bytes_refused: int = 0

@@ -301,6 +301,21 @@ async def test_a_flood_ends_its_connection_alone_and_is_counted_once(rpc, open_r
     assert answer.status == OK
 
 
+USELESS = {
+    "unknown": frames.frame(0x77, b"x"),
+    "empty": frames.frame(frames.DATA, b"", stream=1),
+}
+
+
+@pytest.mark.parametrize("useless", USELESS)
+async def test_a_flood_of_useless_frames_ends_its_connection_and_is_counted(rpc, useless):
+    call = frames.headers(FIELDS, 1)
+
+    await send(rpc.target, frames.greeting() + call + USELESS[useless] * 12_000)
+
+    assert rpc.counters.protocol_errors == 1
+
+
 async def test_no_ping_is_too_early_where_strikes_are_not_counted(serve_ours, open_raw):
     served = await serve_ours(unary_unary=echo, options=(("grpc.http2.max_ping_strikes", 0),))
     client = await open_raw(served.target)
