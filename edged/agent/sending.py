@@ -40,6 +40,7 @@ class BatchSender:
         self._deployment_id = deployment_id
         self._acknowledged = asyncio.Event()
         self._sent_up_to = 0
+        self._sent: dict[int, str] = {}  # of the window: number → log_id
         self._arrived_up_to = 0  # as home says
         self._is_refused = False  # by the disk, which is to note that
 
@@ -51,17 +52,27 @@ class BatchSender:
         while True:
             for number in self._next():
                 message = await self._noted(number, max_bytes)
+                self._sent_up_to = number
                 if message is not None:
+                    self._sent[number] = message.telemetry.log_id  # before home can answer
                     await put(message)
                     await asyncio.sleep(interval_s)
-                self._sent_up_to = number
             await self._news()
             if self._is_refused:
                 self._let_go()
 
-    def acknowledge(self, number: int) -> None:
-        """Let go of the batches up to this one; of those that the disk keeps, later."""
-        self._arrived_up_to = max(self._arrived_up_to, number)
+    def acknowledge(self, ack: wire.TelemetryAck) -> None:
+        """Let go of the batches up to this one; of those that the disk keeps, later.
+
+        Not for what this session did not send: nobody counted that.
+        """
+        if ack.number <= self._arrived_up_to:
+            return
+        if self._sent.get(ack.number) != ack.log_id:
+            log.warning("acknowledgement_of_nothing", number=ack.number, log_id=ack.log_id)
+            return
+        self._arrived_up_to = ack.number
+        self._sent = {n: log_id for n, log_id in self._sent.items() if n > ack.number}
         self._let_go()
         self._acknowledged.set()
 

@@ -76,7 +76,7 @@ class Session:
         self._takers: dict[str, Callable[[wire.ConnectResponse], None]] = {
             "state": self._take_state,
             "artifact_chunk": lambda m: parts.downloads.receive(m.artifact_chunk),
-            "telemetry_ack": lambda m: self._sender.acknowledge(m.telemetry_ack.number),
+            "telemetry_ack": lambda m: self._sender.acknowledge(m.telemetry_ack),
             "erasure_ack": lambda m: parts.erasures.acknowledge(m.erasure_ack),
             "oracle_question_ack": lambda m: parts.desk.acknowledge(m.oracle_question_ack),
             "retry_after": _retry_later,

@@ -43,17 +43,23 @@ def sender(layout, folder, releaser, recorder, clock) -> BatchSender:
 def batch(number: int, *, record_bytes: int = 0, arms: int = 1) -> wire.TelemetryBatch:
     counts = [wire.ArmSummary(task=f"task-{at}", executions=3) for at in range(arms)]
     record = wire.ExecutionSummary(execution_id="e", input_json=b"1" * record_bytes)
-    return wire.TelemetryBatch(number=number, arms=counts, executions=[record])
+    return wire.TelemetryBatch(log_id="log-1", number=number, arms=counts, executions=[record])
 
 
-async def first_sent(sender: BatchSender, **how: int) -> wire.TelemetryBatch:
+async def sent(sender: BatchSender, count: int, **how: int) -> list[wire.TelemetryBatch]:
     messages: asyncio.Queue[wire.ConnectRequest] = asyncio.Queue()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(sender.run(messages.put, interval_s=0, **how))
-        message = await messages.get()
+        taken = [await messages.get() for _ in range(count)]
         running.cancel()
-    assert message.ByteSize() <= how.get("max_bytes", sending.MAX_MESSAGE_BYTES)
-    return message.telemetry
+    max_bytes = how.get("max_bytes", sending.MAX_MESSAGE_BYTES)
+    assert all(message.ByteSize() <= max_bytes for message in taken)
+    return [message.telemetry for message in taken]
+
+
+async def first_sent(sender: BatchSender, **how: int) -> wire.TelemetryBatch:
+    [message] = await sent(sender, 1, **how)
+    return message
 
 
 def audited(layout) -> list[dict]:
@@ -87,6 +93,34 @@ async def test_a_batch_whose_counts_are_too_large_lets_the_next_one_leave(sender
 
     assert (sent.number, folder.pending()) == (2, [2])
     assert folder.dropped == {TOO_LARGE_AT_ALL: 3_000, TOO_LARGE: 1}
+
+
+@pytest.mark.parametrize(("log_id", "number"), [("log-1", 3), ("log-1", 2**63), ("log-2", 2)])
+async def test_nothing_goes_for_an_acknowledgement_of_what_was_not_sent(
+    sender, folder, seal, log_id, number
+):
+    for each in (1, 2):
+        seal(batch(each))
+    messages = await sent(sender, 2)
+    seal(batch(3))
+
+    sender.acknowledge(wire.TelemetryAck(log_id=log_id, number=number))
+    kept = folder.pending()
+    sender.acknowledge(wire.TelemetryAck(log_id="log-1", number=2))
+
+    assert [message.number for message in messages] == [1, 2]
+    assert (kept, folder.pending()) == ([1, 2, 3], [3])
+
+
+async def test_acknowledgements_out_of_order_let_go_of_what_was_counted(sender, folder, seal):
+    for each in (1, 2, 3):
+        seal(batch(each))
+    await sent(sender, 3)
+
+    for number in (2, 1, 2):
+        sender.acknowledge(wire.TelemetryAck(log_id="log-1", number=number))
+
+    assert folder.pending() == [3]
 
 
 async def test_what_a_batch_tells_beside_its_records_is_in_the_audit_log(sender, layout, seal):
