@@ -1,4 +1,4 @@
-"""What the processes of one edge write to one standard error, as the process itself writes it."""
+"""How events get to a standard error that several processes share."""
 
 import json
 import os
@@ -11,18 +11,22 @@ import pytest
 CODE = """
 import structlog
 from {package} import logs
-logs.configure("agent")
+logs.{set_up}
 structlog.get_logger().info("first", number=1)
 structlog.get_logger().info("second", number=2)
 """
 
 
-@pytest.mark.parametrize("package", ["edged", "controlplane"])
-def test_an_event_is_one_write_so_that_no_other_process_gets_between(package):
+@pytest.mark.parametrize(
+    ("package", "set_up"),
+    [("edged", "configure('agent')"), ("controlplane", "set_up(process='hub')")],
+    ids=["edged", "controlplane"],
+)
+def test_an_event_is_one_write_so_that_no_other_process_gets_between(package, set_up):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # one packet a write
     with ours, theirs:
         subprocess.run(
-            [sys.executable, "-c", CODE.format(package=package)],
+            [sys.executable, "-c", CODE.format(package=package, set_up=set_up)],
             stderr=theirs,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             timeout=25,
