@@ -97,6 +97,7 @@ class _Folding:
         }
         self._named_tuple_members = NAMED_TUPLE_MEMBERS - self._bound - stored
         self._second_names: set[ast.AST] = set()  # both sides of `__str__ = __repr__`
+        self._slots: set[ast.AST] = set()  # where they are written out
         self._withheld = _PYTHON_BUILTINS - given - self._bound
         self._rules: dict[type[ast.AST], Callable[[Any, str], None]] = {
             kind: getattr(self, f"_fold_{kind.__name__.lower()}") for kind in _NAMING
@@ -128,10 +129,8 @@ class _Folding:
                 self._second_names.update((*child.targets, child.value))
             if isinstance(child, ast.AnnAssign) and isinstance(child.target, ast.Name):
                 self._refuse_private_field(child.target)
-            if isinstance(child, ast.Assign) and any(
-                isinstance(target, ast.Name) and target.id == "__slots__"
-                for target in child.targets
-            ):
+            if isinstance(child, ast.Assign) and (slots := _slots_targets(child)):
+                self._slots.update(slots)
                 self._fold_slots(child, node.name)
 
     def _refuse_private_field(self, target: ast.Name) -> None:
@@ -156,9 +155,7 @@ class _Folding:
         is_load = isinstance(node.ctx, ast.Load)
         if node in self._second_names or node in self._permits:
             return
-        if (is_load and node.id == "__name__") or (
-            not is_load and class_name and node.id == "__slots__"
-        ):
+        if (is_load and node.id == "__name__") or node in self._slots:
             return
         if is_load and node.id in self._withheld:
             self._refuse(node, f"the name {node.id!r}", node.id)
@@ -235,6 +232,10 @@ class _Folding:
 
     def _refuse(self, node: ast.AST, what: str, name: str) -> None:
         self._refusals.add(node, what, advise(name))
+
+
+def _slots_targets(node: ast.Assign) -> list[ast.expr]:
+    return [part for part in node.targets if isinstance(part, ast.Name) and part.id == "__slots__"]
 
 
 def _is_second_name(node: ast.Assign, defined: set[str]) -> bool:

@@ -124,6 +124,7 @@ ADVICE = {
     "__dict__": "keep values in a dict",
     "__import__": "use an import statement",
     "__setattr__": "assign it; __post_init__ may say object.__setattr__(self, 'name', value)",
+    "__slots__": "write a tuple of plain strings in the class",
     "mro": "use isinstance",
     "_missing_": "look the value up in a classmethod of another name",
     "_generate_next_value_": "write the values out",

@@ -41,7 +41,7 @@ def offers(guards: Guards) -> Offer:
     return {
         "collections": pick(collections, "Counter OrderedDict defaultdict deque")
         | {"ChainMap": chain_map, "namedtuple": named_tuple},
-        "collections.abc": pick(collections.abc, ABSTRACT),
+        "collections.abc": pick(collections.abc, ABSTRACT) | {"Generator": AnyGenerator},
         "itertools": pick(
             itertools,
             "accumulate chain combinations combinations_with_replacement compress count cycle"
@@ -68,6 +68,23 @@ def offers(guards: Guards) -> Offer:
         "bisect": pick(bisect, "bisect bisect_left bisect_right insort insort_left insort_right"),
         "copy": {"copy": shallow_copy, "deepcopy": deep_copy},
     }
+
+
+class GeneratorKind(type):
+    """Says of anything whether it is a generator."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, collections.abc.Generator)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, collections.abc.Generator)
+
+
+class AnyGenerator(metaclass=GeneratorKind):
+    """Not the class itself: its `close` calls `throw` of whatever it gets with GeneratorExit."""
+
+    def __class_getitem__(cls, _parameters: object) -> type:
+        return cls
 
 
 def shallow_copy(value: object) -> object:
