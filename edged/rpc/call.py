@@ -206,6 +206,7 @@ class Call(Stream):
         if self._messages or self._assembler.held_bytes:
             self._forget()
         self._stop_timer()
+        self._postponed = None  # it holds this call in a cycle
         if not self.is_finished:
             self.is_finished = True
             self._wake()
