@@ -152,7 +152,7 @@ class Link:
         if self.is_up and self._clock() - self._since_s >= STEADY_S:
             self._attempt = 0
         if asked_s is not None:
-            return reason, asked_s, True
+            return reason, max(asked_s, BACKOFF_BASE_S), True
         delay_s = full_jitter_s(self._attempt, base_s=BACKOFF_BASE_S, cap_s=BACKOFF_CAP_S)
         self._attempt += 1
         return reason, delay_s, False

@@ -75,6 +75,11 @@ class FakeHome(link_pb2_grpc.ControlPlaneServiceServicer):
         """End the session that is open, or the next one right after its welcome."""
         self._down.put_nowait(None)
 
+    def ask_to_wait(self, delay_ms: int) -> None:
+        self._down.put_nowait(
+            wire.ConnectResponse(retry_after=wire.RetryAfter(delay_ms=delay_ms, reason="full"))
+        )
+
     def state(self, sequence: int, *tasks: wire.DesiredTask, **fields: Any) -> wire.DesiredState:
         state = wire.DesiredState(
             sequence=sequence, **{"deployment_id": DEPLOYMENT, "tasks": tasks, **fields}

@@ -4,28 +4,43 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from edged.agent.applier import Applier
 from edged.agent.batches import BatchFolder
-from edged.agent.erasures import ErasureFolder, Request
+from edged.agent.decisions_log import DecisionLog
+from edged.agent.download import Downloads
+from edged.agent.erasures import ErasureFolder, Erasures, Request
+from edged.agent.home_settings import HomeSettings
+from edged.agent.identity import IdentityFile
+from edged.agent.link import Link, LinkSettings
 from edged.agent.privacy.audit import AuditLog
 from edged.agent.privacy.filter import PrivacyFilter
 from edged.agent.privacy.hashing import KEY_BYTES
 from edged.agent.privacy.modes import Mode
 from edged.agent.recording import Recorder
 from edged.agent.releasing import Releaser
+from edged.agent.rollouts import Rollouts
+from edged.agent.session import Parts
+from edged.agent.shadow import Shadow
+from edged.agent.states import States
 from edged.agent.store import ArtifactStore
 from edged.agent.telemetry import Batcher
 from edged.datasets.archives import archive
 from edged.datasets.layout import Layout
 from edged.decisions.sampling import Sampler
+from edged.deployment import Deployment
 from edged.deployment.telling import Privacy, Telemetry
+from edged.pool.pool import Pool
+from edged.pool.settings import PoolSettings
 from tests.edged.agent.erasing import DAY_S, MARKER, TODAY_S, execution, outcome, validation, write
 from tests.fakes.clock import FakeClock
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.home import FakeHome
 from tests.fakes.http_oracle import HttpOracleServer
 
 
@@ -127,3 +142,58 @@ def request_(filled) -> Request:
     )
     ErasureFolder(filled).add(request)
     return request
+
+
+@pytest.fixture
+async def home():
+    async with FakeHome() as home:
+        yield home
+
+
+@pytest.fixture
+def parts(layout, gateway, releaser, recorder, clock):
+    store = ArtifactStore(layout)
+    applier = Applier(layout, store, gateway.path)
+    downloads = Downloads(layout)
+    batches = BatchFolder(layout)
+    shadow = Shadow(layout, Pool(PoolSettings()), {})
+    rollouts = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
+    settings = HomeSettings(layout, Deployment(), lambda _wanted: None)
+    return Parts(
+        states=States(
+            store, applier, downloads, rollouts, releaser, settings, lambda: datetime.now(UTC)
+        ),
+        downloads=downloads,
+        batches=batches,
+        batcher=Batcher(layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock),
+        releaser=releaser,
+        erasures=Erasures(layout, batches, [], has_home=True),
+        applier=applier,
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def connected(home, layout, parts):
+    """Return a context in which the link runs."""
+
+    @asynccontextmanager
+    async def connected():
+        settings = LinkSettings(
+            address=home.address,
+            tls=None,
+            api_key="made-up",
+            name="test",
+            tasks=(),
+            log_id="log-1",
+        )
+        store = ArtifactStore(layout)
+        link = Link(settings, IdentityFile(layout), store, parts, parts.clock)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(link.run())
+            yield link
+            running.cancel()
+        async with asyncio.timeout(10):
+            await home.is_alone.wait()
+
+    return connected

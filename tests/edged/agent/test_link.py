@@ -1,7 +1,6 @@
 """The link against a control plane that misbehaves on demand; the gateway is a stand-in here."""
 
 import asyncio
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,89 +8,17 @@ from loopai.control.v1 import link_pb2 as wire
 
 from edged.agent import link as link_module
 from edged.agent import sending
-from edged.agent.applier import Applier
 from edged.agent.batch_file import Checkpoint
-from edged.agent.batches import BatchFolder
-from edged.agent.decisions_log import DecisionLog
-from edged.agent.download import Downloads
-from edged.agent.erasures import ErasureFolder, Erasures, Request
-from edged.agent.home_settings import HomeSettings
-from edged.agent.identity import IdentityFile
-from edged.agent.link import Link, LinkSettings
+from edged.agent.erasures import ErasureFolder, Request
+from edged.agent.link import Link
 from edged.agent.privacy.modes import Mode
-from edged.agent.rollouts import Rollouts
-from edged.agent.session import Parts
-from edged.agent.shadow import Shadow
-from edged.agent.states import States
-from edged.agent.store import ArtifactStore
-from edged.agent.telemetry import Batcher
 from edged.artifacts.archive import pack
 from edged.artifacts.signing import SigningKey
 from edged.datasets.records import Execution, render
 from edged.datasets.writer import LogWriter
 from edged.decisions.routing import Routes
-from edged.deployment import Deployment
-from edged.deployment.telling import Telemetry
-from edged.pool.pool import Pool
-from edged.pool.settings import PoolSettings
-from tests.fakes.home import FakeHome
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-async def home():
-    async with FakeHome() as home:
-        yield home
-
-
-@pytest.fixture
-def parts(layout, gateway, releaser, recorder, clock):
-    store = ArtifactStore(layout)
-    applier = Applier(layout, store, gateway.path)
-    downloads = Downloads(layout)
-    batches = BatchFolder(layout)
-    shadow = Shadow(layout, Pool(PoolSettings()), {})
-    rollouts = Rollouts(layout, applier, shadow, DecisionLog(layout, clock), clock)
-    settings = HomeSettings(layout, Deployment(), lambda _wanted: None)
-    return Parts(
-        states=States(
-            store, applier, downloads, rollouts, releaser, settings, lambda: datetime.now(UTC)
-        ),
-        downloads=downloads,
-        batches=batches,
-        batcher=Batcher(layout, batches, Telemetry(), releaser, recorder, "log-1", clock, clock),
-        releaser=releaser,
-        erasures=Erasures(layout, batches, [], has_home=True),
-        applier=applier,
-        clock=clock,
-    )
-
-
-@pytest.fixture
-def connected(home, layout, parts):
-    """Return a context in which the link runs."""
-
-    @asynccontextmanager
-    async def connected():
-        settings = LinkSettings(
-            address=home.address,
-            tls=None,
-            api_key="made-up",
-            name="test",
-            tasks=(),
-            log_id="log-1",
-        )
-        store = ArtifactStore(layout)
-        link = Link(settings, IdentityFile(layout), store, parts, parts.clock)
-        async with asyncio.TaskGroup() as tasks:
-            running = tasks.create_task(link.run())
-            yield link
-            running.cancel()
-        async with asyncio.timeout(10):
-            await home.is_alone.wait()
-
-    return connected
 
 
 async def final_report(home, sequence: int) -> wire.StateReport:
@@ -355,6 +282,25 @@ async def test_only_a_session_that_lasted_begins_the_backoff_anew(
         failed_later = await attempts.get()
 
     assert (failed_at_once, failed_later) == ([0, 1], 0)
+
+
+@pytest.mark.parametrize(("asked_ms", "rest_s"), [(0, 0.2), (7_000, 7.0)])
+async def test_home_says_how_long_to_stay_away_but_not_to_come_back_at_once(
+    home, connected, monkeypatch, asked_ms, rest_s
+):
+    rests: asyncio.Queue[float] = asyncio.Queue()
+
+    async def rest(_self: object, delay_s: float, **_how: bool) -> None:
+        rests.put_nowait(delay_s)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Link, "_rest", rest)
+    home.ask_to_wait(asked_ms)
+
+    async with connected(), asyncio.timeout(10):
+        rested_s = await rests.get()
+
+    assert rested_s == rest_s
 
 
 async def test_a_disk_that_refuses_an_acknowledgement_ends_no_session(
