@@ -19,7 +19,13 @@ class DocumentInvalid(Exception):
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return the sections. Raises DocumentInvalid with one line."""
+    """Return the sections. Raises DocumentInvalid with one line.
+
+    A file without a byte is refused: it is what a full disk leaves of one that was being written,
+    and all its settings, the privacy mode among them, would be the defaults.
+    """
+    if not text.strip():
+        raise DocumentInvalid("is empty: write {} for the defaults")
     try:
         document = yaml.load(text, _PlainLoader)  # noqa: S506 a SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -92,6 +92,8 @@ def test_flags_win_over_environment_over_file(write, monkeypatch):
         (asked("https://label.example/", "strict"), "which privacy_mode strict forbids"),
         (asked("https://label.example/") + "\nprivacy: {hash_inputs: true}", "hash_inputs forbids"),
         ("- 1", "must be a mapping of sections"),
+        ("", "is empty: write {} for the defaults"),
+        ("\n \n", "is empty: write {} for the defaults"),
         ("a: [", "line 1, column 5"),
         ("a: &x [1, 1]\nb: [*x, *x]", "aliases (*name) are not allowed"),
     ],
@@ -104,6 +106,11 @@ def test_a_wrong_file_gets_one_clear_line(write, text, message):
     assert "deployment.yaml" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "in-clear" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{}", "# privacy: {hash_inputs: true}\n", "---\n"])
+def test_a_file_may_leave_all_to_the_defaults(write, text):
+    assert load(write(text), {}, None) == load(None, {}, None)
 
 
 def test_a_missing_file_is_named(tmp_path):
