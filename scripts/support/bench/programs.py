@@ -89,6 +89,7 @@ def run(_folder: Path, options: argparse.Namespace, say: Callable[[str], None]) 
     """Return, for each program, whether it answers alike and at what ratio of time."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     subjects = [*_generated(options.data, options.rows, say), _weights()]
+    _stay_on_one_core()
     programs = asyncio.run(_compare_all(subjects, options.rounds, say))
     return {
         "programs": programs,
@@ -138,6 +139,11 @@ def _generated(data: Path, rows: int, say: Callable[[str], None]) -> Iterator[Su
                 returns_confidence=candidate.returns_confidence,
                 inputs=inputs,
             )
+
+
+def _stay_on_one_core() -> None:
+    """Have both ways run on the same core: of two that are shared with others, one may be slow."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def _weights() -> Subject:
