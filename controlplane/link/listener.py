@@ -42,6 +42,7 @@ async def serving(
     finally:
         await checks.enter_graceful_shutdown()
         await server.stop(STOP_GRACE_S)
+        await service.ended()
 
 
 def _ours(

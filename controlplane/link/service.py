@@ -32,6 +32,7 @@ from edged.errors import LoopaiError
 log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Any, Any]
+_ENDED_S = 5.0  # a database operation's end, not a stream's
 
 STATUSES: dict[type[Exception], grpc.StatusCode] = {
     Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
@@ -50,9 +51,29 @@ class LinkService(ControlPlaneServiceServicer):
         self._parts = parts
         self.access = access
         self._connections = connections
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def ended(self) -> None:
+        """Wait for the calls that still run, a while at most.
+
+        grpcio's server stops without those it cancelled. One that lets go of the database when the
+        loop ends is cancelled once more, and aiosqlite then waits for a thread that has gone.
+        """
+        if self._running:
+            await asyncio.wait(self._running.copy(), timeout=_ENDED_S)
+
+    @asynccontextmanager
+    async def _call(self, context: Context) -> AsyncIterator[None]:
+        """Translate what ends a call, and have it waited for until it has ended."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        async with _translated(context):
+            yield
 
     async def Enroll(self, request: pb.EnrollRequest, context: Context) -> pb.EnrollResponse:
-        async with _translated(context):
+        async with self._call(context):
             caller = await self._caller(context)
             deployment_id = await self._parts.edges.enrol(
                 caller.organisation_id,
@@ -75,7 +96,7 @@ class LinkService(ControlPlaneServiceServicer):
         request_iterator: AsyncIterator[pb.ConnectRequest],
         context: Context,
     ) -> None:
-        async with _translated(context):
+        async with self._call(context):
             caller = await self._caller(context)
             stream = GrpcStream(context)
             hello = await self._hello(stream)

@@ -1,5 +1,7 @@
 """Who may come in, and how a stream begins and ends."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import grpc
@@ -90,6 +92,29 @@ async def test_stopping_server_tells_its_edges_to_come_again(home, stub, edge):
     home.wakeups.close()
 
     assert await status_of(stream) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_server_stops_behind_what_its_calls_let_go_of(
+    database, blobs, clock, tmp_path, settings, rpc_server
+):
+    home = Home(database, blobs, clock, tmp_path, settings, rpc_server)
+    has_begun, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def greet(*_):
+        has_begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with suppress(asyncio.CancelledError):  # who stops it may hurry it
+                await asyncio.sleep(0.3)  # as a database takes
+            has_ended.set()
+
+    home.edges.greet = greet
+    async with home.running() as channel, calling(channel) as stub:
+        await connect(stub, STRANGER)
+        await has_begun.wait()
+
+    assert has_ended.is_set()
 
 
 async def test_full_server_sends_away_with_a_delay(
