@@ -64,7 +64,7 @@ class BatchSender:
     def acknowledge(self, ack: wire.TelemetryAck) -> None:
         """Let go of the batches up to this one; of those that the disk keeps, later.
 
-        Not for what this session did not send: nobody counted that.
+        Not for what was not sent over this connection: nobody counted that.
         """
         if ack.number <= self._arrived_up_to:
             return

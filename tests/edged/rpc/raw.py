@@ -105,6 +105,22 @@ class RawClient:
         await self.until(lambda: self.find(ngh2.StreamClosed, stream))
         return self.seen(stream)
 
+    async def statuses_of_young(self, head: list[tuple[bytes, bytes]]) -> list[int | None]:
+        """Start a call with this head twice, and send a first message in one of them.
+
+        Return the status before that message, None for not yet; behind it; and of the other call.
+        """
+        stream, silent = self.start(head, end=False), self.start(head, end=False)
+        self.http.ping(b"in order")
+        await self.flush()
+        await self.until(lambda: self.find(ngh2.PingAcknowledged))
+        early = self.seen(stream).status
+        self.http.send_data(stream, frame(b"hi"))
+        await self.flush()
+        await self.until(lambda: self.find(ngh2.StreamClosed, stream))
+        await self.until(lambda: self.find(ngh2.StreamClosed, silent))
+        return [early, self.seen(stream).status, self.seen(silent).status]
+
     def find(self, kind: type[Event], stream: int | None = None) -> Event | None:
         matching = (
             event
